@@ -1,0 +1,87 @@
+"""Every error that a user can cause, as one tree.
+
+    MflAdaptError
+    ├── ShapeError         (ValueError)    arrays whose shapes do not agree
+    ├── RangeError         (ValueError)    a value outside the range it must keep
+    ├── ConfigError        (ValueError)    a key, value or preset in a run configuration
+    ├── PluginError        (RuntimeError)  a plugin that is unknown, broken or in conflict
+    ├── DataError          (ValueError)    a dataset, picture or camera file
+    ├── CheckpointError    (RuntimeError)  weights that are missing, misshapen or not finite
+    ├── BackendError       (RuntimeError)  a rasterizer that cannot run here
+    ├── AdapterError       (RuntimeError)  an adapter that does not fit or has no effect
+    ├── CheckError         (RuntimeError)  a law of the rig contract that the data break
+    ├── TrainingError      (RuntimeError)  a run that cannot go on
+    └── StorageError       (OSError)       a file that could not be written
+
+A message reads ``<where>: expected <rule>, got <value>. <what to do>``. The command line catches
+``MflAdaptError`` alone and prints its message as one line; anything else is our bug and keeps
+its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MflAdaptError(Exception):
+    """Root of all errors that a user can cause and mend."""
+
+
+class ShapeError(MflAdaptError, ValueError):
+    """Arrays whose shapes do not agree with the rule or with one another."""
+
+
+class RangeError(MflAdaptError, ValueError):
+    """A value outside the range it must keep, or one that is not finite."""
+
+
+class ConfigError(MflAdaptError, ValueError):
+    """A key, a value or a preset of a run configuration that cannot be used."""
+
+
+class PluginError(MflAdaptError, RuntimeError):
+    """A plugin or component that is unknown, broken, incompatible or in conflict."""
+
+
+class DataError(MflAdaptError, ValueError):
+    """A dataset, picture, mask or camera file that cannot be used."""
+
+
+class CheckpointError(MflAdaptError, RuntimeError):
+    """Weights that are missing, unexpected, misshapen or not finite."""
+
+
+class BackendError(MflAdaptError, RuntimeError):
+    """A rasterizer that was asked for and cannot run on this machine."""
+
+
+class AdapterError(MflAdaptError, RuntimeError):
+    """An adapter that does not fit its base, or that changes nothing."""
+
+
+class CheckError(MflAdaptError, RuntimeError):
+    """Data that break a law of the rig contract."""
+
+
+class TrainingError(MflAdaptError, RuntimeError):
+    """A training run that cannot go on."""
+
+
+class StorageError(MflAdaptError, OSError):
+    """A file or folder that could not be written whole."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the closest known words, or lists them all.
+
+    Args:
+        name: What the user typed.
+        known: What would have been accepted.
+
+    Returns:
+        ``Did you mean 'x'?`` if one is close, else ``Known: a, b, c.``; never empty.
+    """
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else "None are known."
