@@ -1,0 +1,300 @@
+"""The records a plugin offers, one type per slot, and what their ``build`` must return.
+
+A record is plain data. Its ``build`` is a string ``"package.module:attribute"`` that is imported
+at first use, so that listing plugins and validating a configuration never import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from mfl_adapt.types import (
+    Batch,
+    Cameras,
+    Gaussians,
+    RigContract,
+    Sample,
+    ViewSplit,
+)
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch import Tensor, nn
+
+
+class ComponentConfig(BaseModel):
+    """Base of every component's own settings: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One component that a plugin offers.
+
+    Attributes:
+        name: What the user types after the plugin's name (``masked_l2``).
+        summary: One line for ``plugins show``.
+        config: Pydantic model of the component's settings, importable without torch.
+        build: ``"package.module:attribute"``; called as ``attribute(config)``.
+    """
+
+    name: str
+    summary: str
+    config: type[BaseModel]
+    build: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseSpec(Spec):
+    """A frozen pretrained model. ``build(config)`` returns a ``Base``.
+
+    Attributes:
+        contract: What the model assumes about pictures and cameras; its ``size`` is that of the
+            published model and a ``Base`` may carry another one.
+    """
+
+    contract: RigContract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSpec(Spec):
+    """Extra trainable weights on a base. ``build(config)`` returns an ``AdapterMethod``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpec(Spec):
+    """A loss term. ``build(config)`` returns a ``Loss``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraNormalizerSpec(Spec):
+    """Moves pictures and cameras together. ``build(config)`` returns a ``Stage``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessorSpec(Spec):
+    """Changes pictures, masks and cameras. ``build(config)`` returns a ``Stage``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSpec(Spec):
+    """Reads a dataset. ``build(config)`` returns a ``Reader``.
+
+    Attributes:
+        can_read: ``"package.module:attribute"`` of ``(path: Path) -> bool``; cheap, torch-free,
+            and False (never an exception) for a path it does not know.
+        needs_path: False for a reader that makes its samples itself.
+    """
+
+    can_read: str
+    needs_path: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewPolicySpec(Spec):
+    """Chooses inputs and targets. ``build(config)`` returns a ``ViewPolicy``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec(Spec):
+    """Looks for one kind of failure. ``build(config)`` returns a ``Check``.
+
+    Attributes:
+        code: Stable code of its findings (``MFL003``), unique among all plugins.
+        subject: Which field of ``Facts`` it looks at.
+    """
+
+    code: str
+    subject: Literal["config", "sample", "dataset", "adapter", "run", "machine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterSpec(Spec):
+    """Writes Gaussians or ready frames to a file. ``build(config)`` returns an ``Exporter``.
+
+    Attributes:
+        suffix: Ending of the files it writes (``.ply``).
+    """
+
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossContext:
+    """What a loss may know besides pictures and mask.
+
+    Attributes:
+        contract: The base's rig contract; ``contract.background`` is the colour behind.
+        step: Optimizer step, from 0.
+        gaussians: What was rendered; None outside GS-LRM.
+        cameras: Cameras of the target views, [B, V].
+        extra: Anything a base adds (``timesteps``, ``snr``), by name.
+    """
+
+    contract: RigContract
+    step: int = 0
+    gaussians: Gaussians | None = None
+    cameras: Cameras | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a check looks at; only the field of its ``subject`` is sure to be there.
+
+    Attributes:
+        contract: The base's rig contract.
+        config: Resolved run configuration as plain data.
+        sample: One sample, after ``conform``.
+        dataset: Samples by name, or a summary of them.
+        adapter: Adapter folder.
+        run: Run folder.
+        machine: Facts about the machine, by name.
+    """
+
+    contract: RigContract | None = None
+    config: Mapping[str, Any] | None = None
+    sample: Sample | None = None
+    dataset: tuple[Sample, ...] | None = None
+    adapter: Path | None = None
+    run: Path | None = None
+    machine: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a check found.
+
+    Attributes:
+        code: Stable code of the check (``MFL003``).
+        severity: ``law`` stops a run, ``warning`` and ``info`` never do.
+        where: Sample and view, file or key.
+        value: What was measured, with its unit.
+        expected: The rule, with its unit.
+        remedy: What to do, as one sentence.
+        excess: How far the value is beyond the rule, larger is worse; ranks findings of one code.
+    """
+
+    code: str
+    severity: Literal["law", "warning", "info"]
+    where: str
+    value: str
+    expected: str
+    remedy: str
+    excess: float = 0.0
+
+
+@runtime_checkable
+class Base(Protocol):
+    """A frozen model that turns pictures with cameras into Gaussians."""
+
+    id: str
+    module: nn.Module
+    contract: RigContract
+    sha256: str
+    fingerprint: str
+
+    def reconstruct(self, rgb: Tensor, cameras: Cameras) -> Gaussians:
+        """Return Gaussians for rgb [B, V, 3, H, W] in [0, 1] seen by cameras [B, V]."""
+        ...
+
+
+class AdapterMethod(Protocol):
+    """Says how peft should extend a base."""
+
+    def peft_config(self, module: nn.Module) -> PeftConfig:
+        """Return peft's settings for this module; raise if a target matches nothing."""
+        ...
+
+
+class Loss(Protocol):
+    """A loss term; unreduced, so that weights, schedules and logs stay outside of it."""
+
+    def __call__(self, pred: Tensor, target: Tensor, mask: Tensor, context: LossContext) -> Tensor:
+        """Return [B, V] for pred and target [B, V, 3, H, W] and mask [B, V, 1, H, W]."""
+        ...
+
+
+class Stage(Protocol):
+    """A step between reader and ``conform``."""
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return a new sample with one more ``Provenance``; never edit the given one."""
+        ...
+
+
+class Reader(Protocol):
+    """A dataset, as an iterable of samples in a fixed order."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield every sample once, always in the same order."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample."""
+        ...
+
+
+class ViewPolicy(Protocol):
+    """Chooses views; the same seed always gives the same choice."""
+
+    def train(self, cameras: Cameras, *, seed: int) -> ViewSplit:
+        """Return inputs and targets of one training example; held-out views are in neither."""
+        ...
+
+    def evaluate(self, cameras: Cameras) -> ViewSplit:
+        """Return the fixed inputs and the held-out views as targets."""
+        ...
+
+
+class Check(Protocol):
+    """Looks at facts."""
+
+    def __call__(self, facts: Facts) -> Iterable[Finding]:
+        """Return findings; none means that all is well."""
+        ...
+
+
+class Exporter(Protocol):
+    """Writes a file, whole or not at all."""
+
+    def __call__(self, gaussians: Gaussians, path: Path) -> None:
+        """Write the first (or only) item of the batch."""
+        ...
+
+
+__all__ = [
+    "AdapterMethod",
+    "AdapterSpec",
+    "Base",
+    "BaseSpec",
+    "Batch",
+    "CameraNormalizerSpec",
+    "Check",
+    "CheckSpec",
+    "ComponentConfig",
+    "Exporter",
+    "ExporterSpec",
+    "Facts",
+    "Finding",
+    "Loss",
+    "LossContext",
+    "LossSpec",
+    "PreprocessorSpec",
+    "Reader",
+    "ReaderSpec",
+    "Spec",
+    "Stage",
+    "ViewPolicy",
+    "ViewPolicySpec",
+]

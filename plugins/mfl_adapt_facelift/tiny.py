@@ -1,0 +1,14 @@
+"""The base ``facelift.tiny``."""
+
+from mfl_adapt.models.gslrm.frozen import FrozenGSLRM, load_shipped
+
+from .config import TinyBaseConfig
+
+
+def build_tiny(config: TinyBaseConfig) -> FrozenGSLRM:
+    """Load the small model that ships with the package.
+
+    Raises:
+        CheckpointError: If the installation lacks its files.
+    """
+    return load_shipped("facelift_tiny", id="facelift.tiny")
