@@ -1,0 +1,109 @@
+"""Which weights are the base's and which the adapter's, and proof that the first stand still.
+
+Names of base weights are those of the network without an adapter: peft's ``base_layer`` is left
+out, so that one digest fits the network before, with and after an adapter.
+"""
+
+from collections.abc import Iterator
+
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from mfl_adapt.adapter.digest import digest_tensors
+from mfl_adapt.errors import AdapterError
+
+
+def base_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and saved buffers of the base, by their names without an adapter.
+
+    Args:
+        module: Network, adapted or not.
+
+    Returns:
+        The live tensors, detached.
+    """
+    return {name: tensor.detach() for name, tensor in _walk_base(module, "")}
+
+
+def base_digest(module: nn.Module) -> str:
+    """SHA-256 over all weights of the base; equal before and after an honest training.
+
+    Args:
+        module: Network, adapted or not. A merged adapter changes the digest, as it should.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return digest_tensors(base_tensors(module))
+
+
+def adapter_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """All parameters that the base does not have, by their full names, in the network's order.
+
+    Args:
+        module: Adapted network.
+
+    Returns:
+        Empty if there is no adapter.
+    """
+    base = {id(tensor) for _, tensor in _walk_base(module, "")}
+    return {
+        name: parameter
+        for name, parameter in module.named_parameters()
+        if id(parameter) not in base
+    }
+
+
+def freeze_base(module: nn.Module, *, train_adapter: bool) -> None:
+    """Stop the gradients of the base, and of the adapter too unless it is to be trained.
+
+    Args:
+        module: Adapted network.
+        train_adapter: Whether the adapter's own parameters get gradients.
+    """
+    trained = set(adapter_parameters(module)) if train_adapter else set()
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in trained)
+        if name not in trained:
+            parameter.grad = None
+
+
+def check_frozen(module: nn.Module, *, train_adapter: bool) -> None:
+    """Raise unless exactly the adapter is trained and the base holds no gradients.
+
+    Args:
+        module: Adapted network.
+        train_adapter: Whether the adapter's own parameters should get gradients.
+
+    Raises:
+        AdapterError: If a weight is trained that should not be, or the other way round.
+    """
+    wanted = set(adapter_parameters(module)) if train_adapter else set()
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    if trained != wanted:
+        name = min(trained ^ wanted)
+        state = "trained" if name in trained else "frozen"
+        raise AdapterError(
+            f"{name}: expected {len(wanted)} trained tensors, all of the adapter, got "
+            f"{len(trained)} with this one {state}. Leave requires_grad to attach() and load()."
+        )
+    for name, parameter in module.named_parameters():
+        if name not in wanted and parameter.grad is not None:
+            raise AdapterError(
+                f"{name}: expected no gradient on a frozen weight, got one of norm "
+                f"{parameter.grad.norm():.3g}. Attach the adapter before the first backward pass."
+            )
+
+
+def _walk_base(module: nn.Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(module, BaseTunerLayer):
+        yield from _walk_base(module.get_base_layer(), prefix)
+        return
+    for name, parameter in module.named_parameters(recurse=False):
+        yield prefix + name, parameter
+    for name, buffer in module.named_buffers(recurse=False):
+        # A buffer that is not saved is a cache, which a forward pass may fill.
+        if name not in module._non_persistent_buffers_set:
+            yield prefix + name, buffer
+    for name, child in module.named_children():
+        yield from _walk_base(child, f"{prefix}{name}.")

@@ -1,0 +1,89 @@
+"""Write an adapter as a folder that stock peft can load."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig
+from torch import Tensor
+
+from mfl_adapt.adapter.attached import AttachedAdapter
+from mfl_adapt.adapter.card import model_card
+from mfl_adapt.adapter.passport import dump_json, make_passport
+from mfl_adapt.adapter.storage import encode_safetensors, write_folder
+from mfl_adapt.errors import AdapterError
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS, CONFIG, PASSPORT, CARD = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "passport.json",
+    "README.md",
+)
+HEADER_KEY = "mfl_adapt"
+"""Key of the passport in the header of the weights."""
+
+
+def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]) -> Path:
+    """Write an adapter with its passport, whole or not at all.
+
+    Saving what was loaded, with the passport it came with, gives the same bytes again.
+
+    Args:
+        attached: The adapter; strength and merging do not enter the file.
+        folder: Folder to make, or an adapter folder to replace.
+        passport: What the run knows, see ``passport.make_passport``; the fields about base and
+            adapter are filled in.
+
+    Returns:
+        The folder.
+
+    Raises:
+        AdapterError: If a weight is not finite, or the passport cannot be written.
+        StorageError: If the folder cannot be written; an older one there stays as it was.
+    """
+    tensors = attached.state_dict()
+    check_finite_weights(tensors, f"adapter {attached.name}", "Nothing was saved.")
+    complete = make_passport(attached, passport)
+    metadata = {"format": "pt", HEADER_KEY: dump_json(complete)}
+    write_folder(
+        folder,
+        {
+            WEIGHTS: encode_safetensors(tensors, metadata),
+            CONFIG: _config_json(attached.config, attached.base.id),
+            PASSPORT: (dump_json(complete, indent=2) + "\n").encode(),
+            CARD: model_card(complete).encode(),
+        },
+    )
+    logger.info("adapter %s saved to %s", attached.name, folder)
+    return folder
+
+
+def check_finite_weights(tensors: Mapping[str, Tensor], where: str, remedy: str) -> None:
+    """Raise if a weight is NaN or infinite, by name.
+
+    Args:
+        tensors: Tensors by name.
+        where: The adapter, for the message.
+        remedy: A sentence that says what to do.
+
+    Raises:
+        AdapterError: If any entry is not finite.
+    """
+    for name, tensor in tensors.items():
+        broken = int((~torch.isfinite(tensor)).sum())
+        if broken:
+            raise AdapterError(
+                f"{where}: expected finite weights, got {broken} of {tensor.numel()} in {name} "
+                f"that are not. {remedy}"
+            )
+
+
+def _config_json(config: PeftConfig, base_id: str) -> bytes:
+    """Return peft's settings with sorted keys and lists; peft itself writes sets in any order."""
+    settings = config.to_dict() | {"base_model_name_or_path": base_id, "inference_mode": True}
+    plain = {key: sorted(item) if isinstance(item, set) else item for key, item in settings.items()}
+    return (dump_json(plain, indent=2) + "\n").encode()
