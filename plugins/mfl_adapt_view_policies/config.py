@@ -37,19 +37,26 @@ class HeldOutConfig(ComponentConfig):
     """Settings of ``held_out``."""
 
     inputs: int = Field(default=4, ge=1, description="How many views feed the network.")
-    held_out: Annotated[int, Field(ge=1)] | tuple[View, ...] = Field(
+    held_out: (
+        Annotated[int, Field(ge=1, strict=True)]  # so that a share of 1.0 is not one view
+        | Annotated[float, Field(gt=0, lt=1)]
+        | tuple[View, ...]
+    ) = Field(
         default=1,
-        description="How many views are kept for evaluation, spread evenly, or which ones.",
+        union_mode="left_to_right",
+        description="How many views are kept for evaluation, spread evenly; which share of all, "
+        "rounded down and at least one; or which ones.",
     )
     targets: int | None = Field(
         default=None,
         ge=1,
-        description="How many views each training step compares with; all that remain if unset.",
+        description="How many views each training step compares with; if unset all that remain, "
+        "at most 8.",
     )
 
     @model_validator(mode="after")
     def _check_list(self) -> Self:
-        if not isinstance(self.held_out, int):
+        if isinstance(self.held_out, tuple):
             if not self.held_out:
                 raise ValueError("expected at least one view in held_out, got none")
             _check_views("held_out", self.held_out, ())

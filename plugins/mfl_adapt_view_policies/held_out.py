@@ -8,6 +8,9 @@ from mfl_adapt.types import Cameras, ViewSplit
 from .config import HeldOutConfig
 from .spread import spread_views
 
+MAX_TARGETS = 8
+"""More views in one step cost time and say little more; FaceLift too compares with eight."""
+
 
 class HeldOut:
     """The component ``view_policies.held_out``.
@@ -35,8 +38,8 @@ class HeldOut:
         _, seen = self._divide(cameras)
         generator = np.random.default_rng(seed)
         inputs = _draw(generator, seen, self.config.inputs)
-        wanted = self.config.targets
-        return ViewSplit(inputs, tuple(seen) if wanted is None else _draw(generator, seen, wanted))
+        wanted = self.config.targets or min(len(seen), MAX_TARGETS)
+        return ViewSplit(inputs, _draw(generator, seen, wanted))
 
     def evaluate(self, cameras: Cameras) -> ViewSplit:
         """Return inputs that look from all sides, and the held-out views as targets.
@@ -61,6 +64,8 @@ class HeldOut:
             DataError: If there are too few views, or a listed one does not exist.
         """
         views, wanted = len(cameras), self.config.held_out
+        if isinstance(wanted, float):
+            wanted = max(1, int(wanted * views))
         kept = wanted if isinstance(wanted, int) else len(wanted)
         drawn = max(self.config.inputs, self.config.targets or 1)
         if views < kept + drawn:

@@ -179,3 +179,24 @@ def test_the_policies_never_need_torch():
         "sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("share", "views", "kept"), [(0.25, 8, 2), (0.25, 6, 1), (0.1, 6, 1)])
+def test_a_share_of_the_views_is_held_out(share, views, kept):
+    rig = ring(np.arange(views) * 360 / views)
+    policy = HeldOut(HeldOutConfig(inputs=3, held_out=share))
+    assert len(policy.evaluate(rig).targets) == kept
+    counted = HeldOut(HeldOutConfig(inputs=3, held_out=kept))
+    assert policy.evaluate(rig) == counted.evaluate(rig)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
+def test_a_share_lies_between_none_and_all(share):
+    with pytest.raises(ValidationError, match="held_out"):
+        HeldOutConfig(held_out=share)
+
+
+def test_a_step_compares_with_at_most_eight_views_unless_told_otherwise():
+    rig = ring(np.arange(32) * 11.25)
+    assert len(HeldOut(HeldOutConfig(held_out=8)).train(rig, seed=0).targets) == 8
+    assert len(HeldOut(HeldOutConfig(held_out=8, targets=20)).train(rig, seed=0).targets) == 20
