@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from mfl_adapt.errors import StorageError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, never sees half of it.
+
+    The bytes go to a hidden file beside the target, reach the disk, and take the target's name
+    in one step. A file that was there before is replaced.
+
+    Args:
+        path: File to write; its folder is made where missing.
+        data: The whole content.
+
+    Raises:
+        StorageError: If the file cannot be written; nothing is left behind.
+    """
+    # Opened by name, not with tempfile, so that the usual file permissions apply to the result.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise StorageError(
+            f"{path}: expected to write {len(data)} bytes, got {error.strerror or error}. "
+            f"Check the folder's permissions and the free space."
+        ) from error
