@@ -44,6 +44,15 @@ def test_nearest_point_of_two_skew_lines_by_hand():
     np.testing.assert_allclose(found, [0.0, 0.0, 0.5], atol=1e-12)
 
 
+def test_errors_count_in_pixels_not_in_world_units():
+    """Near cameras see a point, far ones another 0.05 away: 27 px near by, 2.7 px far off."""
+    near, far = facelift_ring(4, distance=1.0), facelift_ring(4, distance=10.0, phase_deg=45.0)
+    pixels = np.concatenate([pixels_of([0.0, 0, 0], near), pixels_of([0.05, 0, 0], far)])
+    c2w = np.concatenate([near.c2w, far.c2w])
+    fxfycxcy = np.concatenate([near.fxfycxcy, far.fxfycxcy])
+    assert np.linalg.norm(triangulate(pixels, c2w, fxfycxcy).point) < 0.005
+
+
 def test_points_behind_the_cameras_have_no_residual():
     rig = facelift_ring(4)
     away = rig.c2w.copy()

@@ -1,0 +1,151 @@
+"""Which samples train and which validate.
+
+Neighbouring frames of a video are nearly the same picture, so a random split leaks. Time is cut
+into blocks with a gap between them, and whole sessions or animals stay on one side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mfl_adapt.checks import check_range
+from mfl_adapt.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from mfl_adapt.types import Sample
+
+SplitBy = Literal["order", "time", "session", "animal"]
+_KINDS = ("order", "time", "session", "animal")
+
+
+class Split(NamedTuple):
+    """Indices of the samples on either side; samples in a gap are on neither.
+
+    Attributes:
+        train: Samples to train on.
+        validation: Samples to validate on; empty only where ``views_only`` is set.
+        views_only: No sample could be set aside, so that only held-out views are evidence.
+    """
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    views_only: bool = False
+
+
+def split_samples(
+    samples: Sequence[Sample],
+    *,
+    by: SplitBy = "order",
+    validation: float = 0.1,
+    gap: float = 0.05,
+) -> Split:
+    """Split a dataset.
+
+    ``order`` cuts the last block off the list as it is read, with a gap before it. ``time`` does
+    so in every session, by time where the samples have one. ``session`` and ``animal`` set whole
+    groups aside, the last ones first, as many as fit into the share but at least one.
+
+    Args:
+        samples: The dataset.
+        by: What must not be cut or mixed.
+        validation: Share of the samples to validate on; 0 sets none aside.
+        gap: Share of the samples left out between the two blocks; ``order`` and ``time`` only.
+
+    Returns:
+        The split. One sample alone, or a share of 0, gives an empty validation side and
+        ``views_only``.
+
+    Raises:
+        ConfigError: If ``by`` is not known.
+        DataError: If a side would be empty, or labels or times are missing for some samples.
+        RangeError: If a share is outside [0, 1).
+    """
+    check_range("data.split.validation", validation, 0.0, math.nextafter(1.0, 0.0))
+    check_range("data.split.gap", gap, 0.0, math.nextafter(1.0, 0.0))
+    if by not in _KINDS:
+        known = did_you_mean(by, _KINDS)
+        raise ConfigError(f"data.split.by: expected a kind of split, got {by!r}. {known}")
+    if not samples:
+        raise DataError("data.split: expected at least one sample, got none. Check data.path.")
+    if len(samples) == 1 or validation == 0.0:
+        return Split(tuple(range(len(samples))), (), views_only=True)
+    if by == "order":
+        return _blocks([list(range(len(samples)))], validation, gap)
+    if by == "time":
+        sessions = _groups(sample.session for sample in samples)
+        ordered = [_in_order(samples, members, name) for name, members in sessions.items()]
+        return _blocks(ordered, validation, gap)
+    return _by_group(samples, by, validation)
+
+
+def _blocks(runs: Sequence[list[int]], validation: float, gap: float) -> Split:
+    # Cut the last block off every run of samples, with a gap before it.
+    train: list[int] = []
+    held: list[int] = []
+    for run in runs:
+        num_held = max(1, round(validation * len(run)))
+        num_gap = math.ceil(gap * len(run))
+        num_train = len(run) - num_held - num_gap
+        if num_train < 1:
+            raise DataError(
+                f"data.split: expected samples left to train on beside {num_held} for validation "
+                f"and a gap of {num_gap}, got {len(run)} samples in all. Lower "
+                f"data.split.validation or gap, or set data.split.by to session."
+            )
+        train += run[:num_train]
+        held += run[-num_held:]
+    return Split(tuple(train), tuple(held))
+
+
+def _groups(labels: Iterable[str]) -> dict[str, list[int]]:
+    # Indices by label, in the order of first appearance.
+    groups: dict[str, list[int]] = {}
+    for index, label in enumerate(labels):
+        groups.setdefault(label, []).append(index)
+    return groups
+
+
+def _in_order(samples: Sequence[Sample], members: list[int], session: str) -> list[int]:
+    # By time where every sample has one, else as read.
+    times = {index: samples[index].time_s for index in members}
+    timed = [index for index in members if times[index] is not None]
+    if not timed:
+        return members
+    if len(timed) < len(members):
+        raise DataError(
+            f"data.split: expected a time for every sample of session {session!r} or for none, "
+            f"got {len(timed)} of {len(members)}. Add time_s to the others."
+        )
+    return sorted(members, key=lambda index: (times[index] or 0.0, index))
+
+
+def _by_group(
+    samples: Sequence[Sample], by: Literal["session", "animal"], validation: float
+) -> Split:
+    labels = [sample.session if by == "session" else sample.animal for sample in samples]
+    if "" in labels:
+        raise DataError(
+            f"sample {samples[labels.index('')].id}: expected a {by} to split by, got none. Add it "
+            f"to the data, or set data.split.by to time."
+        )
+    groups = _groups(labels)
+    names = list(groups)
+    if len(names) < 2:
+        raise DataError(
+            f"data.split: expected at least two {by}s, got only {names[0]!r}. Set data.split.by "
+            f"to time, or add data."
+        )
+    held = [names.pop()]
+    most = validation * len(samples)
+    while len(names) > 1 and _count(groups, [*held, names[-1]]) <= most:
+        held.insert(0, names.pop())
+    return Split(
+        tuple(index for name in names for index in groups[name]),
+        tuple(index for name in held for index in groups[name]),
+    )
+
+
+def _count(groups: dict[str, list[int]], names: list[str]) -> int:
+    return sum(len(groups[name]) for name in names)
