@@ -1,0 +1,148 @@
+"""Which sample folders a path stands for."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mfl_adapt.errors import DataError
+
+CAMERAS = "opencv_cameras.json"
+SUMMARY = "dataset.json"
+# A list file is short text; a video or an archive is not worth reading to find that out.
+_LONGEST_LIST = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFolder:
+    """A sample on disk.
+
+    Attributes:
+        id: Name of the sample, unique in its dataset.
+        folder: Where it lies.
+    """
+
+    id: str
+    folder: Path
+
+
+def can_read(path: Path) -> bool:
+    """Whether the path is a sample folder, a folder of such, or a list file; never raises."""
+    try:
+        if path.is_dir():
+            return (path / CAMERAS).is_file() or any(path.glob(f"*/{CAMERAS}"))
+        if not path.is_file() or path.stat().st_size > _LONGEST_LIST:
+            return False
+        return any((folder / CAMERAS).is_file() for _, folder in _entries(path))
+    except (OSError, ValueError):  # not text, or lines that can be no path
+        return False
+
+
+def find_samples(path: Path) -> list[SampleFolder]:
+    """List the samples behind a path, in their fixed order.
+
+    A list file gives its own order, ``dataset.json`` that of its ``samples``, and any other
+    folder that of its sorted names.
+
+    Raises:
+        DataError: If the path or an entry is missing, or a sample is named twice.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: expected a dataset, got no such path. Check data.path.")
+    if path.is_file():
+        return _from_list(path)
+    if (path / CAMERAS).is_file():
+        return [SampleFolder(path.resolve().name, path)]
+    names = _summary_names(path) if (path / SUMMARY).is_file() else _sub_folders(path)
+    if not names:
+        raise DataError(
+            f"{path}: expected sample folders that hold {CAMERAS}, got none. Point data.path at "
+            f"the dataset folder, at one sample, or at a list file."
+        )
+    return [SampleFolder(name, path / name) for name in names]
+
+
+def _entries(path: Path) -> list[tuple[int, Path]]:
+    # Line number and folder of every entry; joining an absolute path keeps it absolute.
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    return [(number, path.parent / line.strip()) for number, line in lines if line.strip()]
+
+
+def _from_list(path: Path) -> list[SampleFolder]:
+    try:
+        entries = _entries(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: expected a text file that lists sample folders, got {error}. Check data.path."
+        ) from error
+    if not entries:
+        raise DataError(f"{path}: expected sample folders, one a line, got an empty list.")
+    seen: dict[str, int] = {}
+    found = []
+    for number, folder in entries:
+        if not _is_folder(folder):
+            raise DataError(
+                f"{path}:{number}: expected a sample folder, got {str(folder)[:200]}, which is "
+                f"not one. "
+                f"Entries are relative to the list file."
+            )
+        name = Path(os.path.relpath(folder, path.parent)).as_posix()
+        if name in seen:
+            raise DataError(
+                f"{path}:{number}: expected every sample once, got {name} again after line "
+                f"{seen[name]}. Delete one of the lines."
+            )
+        seen[name] = number
+        found.append(SampleFolder(name, folder))
+    return _short_ids(found)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a line too long to be a path
+        return False
+
+
+def _short_ids(samples: list[SampleFolder]) -> list[SampleFolder]:
+    """Name samples by their folder where that is unambiguous and they lie outside the list's."""
+    if not any(sample.id.startswith(".") for sample in samples):
+        return samples
+    names = [sample.folder.resolve().name for sample in samples]
+    if len(set(names)) < len(names):
+        names = [sample.folder.resolve().as_posix().lstrip("/") for sample in samples]
+    return [SampleFolder(name, s.folder) for name, s in zip(names, samples, strict=True)]
+
+
+def _summary_names(path: Path) -> list[str]:
+    file = path / SUMMARY
+    content = load_json(file)
+    names: Any = content.get("samples") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{file}: expected a list of names under 'samples', got {names!r:.60}.")
+    if len(set(names)) < len(names):
+        raise DataError(f"{file}: expected every sample once under 'samples', got one twice.")
+    return names
+
+
+def _sub_folders(path: Path) -> list[str]:
+    return sorted(file.parent.name for file in path.glob(f"*/{CAMERAS}"))
+
+
+def load_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        DataError: If it is missing or malformed, naming the line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}:{error.lineno}: expected JSON, got {error.msg.lower()} at column "
+            f"{error.colno}. Mend or write the file again."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: expected a JSON file, got {reason}. Check data.path.") from error

@@ -1,0 +1,142 @@
+"""The cameras in ``opencv_cameras.json``, checked number by number."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mfl_adapt.cameras import to_w2c
+from mfl_adapt.errors import DataError
+
+if TYPE_CHECKING:
+    from mfl_adapt.types import Float
+
+# Largest departure of a rotation from orthonormality; float32 files have about 1e-7.
+RIGID = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One entry of ``frames``.
+
+    Attributes:
+        name: ``view_name`` where given, else the picture's file name without its ending.
+        picture: Path of the picture.
+        c2w: Camera to world, [4, 4] float64, OpenCV axes.
+        fxfycxcy: Pixels of a picture of ``size``, [4] float64.
+        size: (height, width) that the intrinsics refer to; None where the file has none.
+    """
+
+    name: str
+    picture: Path
+    c2w: "Float"
+    fxfycxcy: "Float"
+    size: tuple[int, int] | None
+
+
+def read_frames(file: Path, content: Any) -> list[Frame]:
+    """Check and convert all frames of a camera file.
+
+    Args:
+        file: The file, for messages and for the pictures' folder.
+        content: What it holds.
+
+    Returns:
+        Frames in file order.
+
+    Raises:
+        DataError: If a key is missing, a number is not finite, a pose is not rigid, or two frames
+            share a picture or a name.
+    """
+    frames = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(frames, list) or not frames:
+        raise DataError(f"{file}: expected a list of cameras under 'frames', got none.")
+    found = [_read_frame(file, index, entry) for index, entry in enumerate(frames)]
+    _check_once(file, "file_path", [str(frame.picture) for frame in found])
+    _check_once(file, "view name", [frame.name for frame in found])
+    return found
+
+
+def _read_frame(file: Path, index: int, entry: Any) -> Frame:
+    where = f"{file}: frames[{index}]"
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: expected a mapping, got {entry!r:.40}.")
+    relative = _required(where, entry, "file_path")
+    if not isinstance(relative, str) or not relative:
+        raise DataError(f"{where}.file_path: expected a path, got {relative!r:.60}.")
+    name = entry.get("view_name", Path(relative).stem)
+    if not isinstance(name, str):
+        raise DataError(f"{where}.view_name: expected a name, got {name!r:.60}.")
+    return Frame(
+        name=name,
+        picture=file.parent / relative,
+        c2w=_pose(where, _required(where, entry, "w2c")),
+        fxfycxcy=np.array([_number(where, entry, key) for key in ("fx", "fy", "cx", "cy")]),
+        size=_size(where, entry),
+    )
+
+
+def _required(where: str, entry: Mapping[str, Any], key: str) -> Any:
+    if key not in entry:
+        raise DataError(
+            f"{where}: expected key {key!r}, got only {', '.join(sorted(entry)) or 'none'}. Add it."
+        )
+    return entry[key]
+
+
+def _number(where: str, entry: Mapping[str, Any], key: str) -> float:
+    value = _required(where, entry, key)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise DataError(f"{where}.{key}: expected a finite number of pixels, got {value!r:.40}.")
+    if key in ("fx", "fy") and value <= 0:
+        raise DataError(f"{where}.{key}: expected a positive focal length, got {value:g}.")
+    return float(value)
+
+
+def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    if "w" not in entry and "h" not in entry:
+        return None
+    sides = [_required(where, entry, key) for key in ("h", "w")]
+    if not all(isinstance(s, int | float) and s == s // 1 and s > 0 for s in sides):
+        raise DataError(f"{where}: expected w and h as whole numbers of pixels, got {sides[::-1]}.")
+    return int(sides[0]), int(sides[1])
+
+
+def _pose(where: str, rows: Any) -> "Float":
+    # World to camera in the file, camera to world out of it.
+    try:
+        w2c = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        w2c = np.empty(0)
+    if w2c.shape != (4, 4):
+        raise DataError(f"{where}.w2c: expected 4 rows of 4 numbers, got {rows!r:.60}.")
+    if not np.isfinite(w2c).all():
+        raise DataError(f"{where}.w2c: expected finite numbers, got NaN or an infinity.")
+    rotation = w2c[:3, :3]
+    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    if error > RIGID or np.abs(w2c[3] - [0, 0, 0, 1]).max() > RIGID:
+        raise DataError(
+            f"{where}.w2c: expected a rotation and a translation, got rows that are off "
+            f"orthonormal by {error:.2g}. Write [R | t] of OpenCV with last row 0 0 0 1; scale "
+            f"belongs into t."
+        )
+    if np.linalg.det(rotation) < 0:
+        raise DataError(
+            f"{where}.w2c: expected a rotation with det +1, got det -1. One axis is mirrored; "
+            f"rebuild the pose with right x down = forward."
+        )
+    return to_w2c(w2c)
+
+
+def _check_once(file: Path, what: str, values: list[str]) -> None:
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first < index:
+            raise DataError(
+                f"{file}: expected every {what} once, got {value} in frames[{first}] and "
+                f"frames[{index}]. Each picture has one camera."
+            )
