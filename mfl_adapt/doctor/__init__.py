@@ -1,0 +1,15 @@
+"""The doctor: runs checks, sums up what they find, and stops a run that cannot work."""
+
+from mfl_adapt.doctor.examine import ActiveCheck, build_checks, examine, examine_samples
+from mfl_adapt.doctor.findings import Report, Summary, to_json, to_lines
+
+__all__ = [
+    "ActiveCheck",
+    "Report",
+    "Summary",
+    "build_checks",
+    "examine",
+    "examine_samples",
+    "to_json",
+    "to_lines",
+]

@@ -1,0 +1,149 @@
+"""Where the subject is: within reach, at the origin, and the same for all views."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from mfl_adapt.plugin import Facts, Finding
+from mfl_adapt.types import Sample
+
+from .config import NoConfig, OriginConfig, TriangulationConfig
+from .facts import place, sample_and_contract
+from .locate import LEAST_VIEWS, Subject, locate
+
+_CUT_REMEDY = (
+    "The frame cuts most masks, and the centre of a cut mask is not the subject's; nothing needs "
+    "to be done where that is the habit."
+)
+
+
+class Reach:
+    """Law MFL001: the subject lies within the depth that the model can decode.
+
+    A Gaussian sits on its pixel's ray, at most ``depth_reach`` from the point of the ray nearest
+    the origin. For a ray with direction d through the subject's centre P that offset is |P . d|,
+    and the subject's own radius comes on top.
+    """
+
+    def __init__(self, config: NoConfig) -> None:
+        """Take nothing: the threshold is the contract's."""
+
+    def __call__(self, facts: Facts) -> Iterator[Finding]:
+        """Look at the sample as a whole."""
+        sample, contract = sample_and_contract(facts)
+        subject = locate(sample)
+        if subject is None:
+            yield _not_located(sample)
+            return
+        offset = _depth_offset(sample, subject) + subject.radius
+        if offset > contract.depth_reach:
+            yield Finding(
+                code="MFL001",
+                severity="law",
+                where=place(sample),
+                value=f"subject reaches {offset:.3g} from its rays' point nearest the origin "
+                f"(radius {subject.radius:.3g})",
+                expected=f"at most {contract.depth_reach:g} world units",
+                remedy="Move the world so that the subject is at the origin and scale it so that "
+                f"the subject measures about {contract.extent:g}; both change cameras only.",
+                excess=offset / contract.depth_reach,
+            )
+
+
+def _depth_offset(sample: Sample, subject: Subject) -> float:
+    rays = subject.point - np.stack([view.c2w[:3, 3] for view in sample.views])
+    lengths = np.maximum(np.linalg.norm(rays, axis=1), np.finfo(float).tiny)
+    return float(np.abs(rays @ subject.point / lengths).max())
+
+
+def _not_located(sample: Sample) -> Finding:
+    return Finding(
+        code="MFL001",
+        severity="info",
+        where=place(sample),
+        value="subject not located",
+        expected=f"masks in {LEAST_VIEWS} views whose rays cross",
+        remedy="Geometry could not be checked; add views or masks.",
+    )
+
+
+def _severity(
+    broken: bool, subject: Subject, *, cut_law: bool
+) -> Literal["law", "warning", "info"]:
+    # Cut masks give a rough position: good enough for a gross failure, not for a fine one.
+    if broken and (cut_law or not subject.cut):
+        return "law"
+    return "info" if subject.cut else "warning"
+
+
+class Origin:
+    """Warning MFL005: the subject is at the origin; a law once it is out of reach.
+
+    Where the frame cuts the masks (heads at the neck), their centre is not the subject's and the
+    distance is only information.
+    """
+
+    def __init__(self, config: OriginConfig) -> None:
+        """Take the threshold."""
+        self._warn_above = config.warn_above
+
+    def __call__(self, facts: Facts) -> Iterator[Finding]:
+        """Look at the sample as a whole."""
+        sample, contract = sample_and_contract(facts)
+        subject = locate(sample)
+        if subject is None:
+            return
+        distance = float(np.linalg.norm(subject.point))
+        if distance <= self._warn_above:
+            return
+        x, y, z = subject.point
+        yield Finding(
+            code="MFL005",
+            severity=_severity(distance > contract.depth_reach, subject, cut_law=True),
+            where=place(sample),
+            value=f"subject at ({x:.3g}, {y:.3g}, {z:.3g}), {distance:.3g} from the origin"
+            + (", from cut masks" if subject.cut else ""),
+            expected=f"at most {self._warn_above:g} world units",
+            remedy=_CUT_REMEDY
+            if subject.cut and distance <= contract.depth_reach
+            else "Subtract the subject's position from all camera centres; shifting pictures "
+            "does not help.",
+            excess=distance / self._warn_above,
+        )
+
+
+class Agreement:
+    """Law and warning MFL004: the rays through the mask centres meet.
+
+    They do not where pictures were cropped, zoomed or shifted without their cameras, or cameras
+    changed without their pictures. Where the frame cuts the masks, the error is only information.
+    """
+
+    def __init__(self, config: TriangulationConfig) -> None:
+        """Take the thresholds."""
+        self._config = config
+
+    def __call__(self, facts: Facts) -> Iterator[Finding]:
+        """Look at the sample as a whole."""
+        sample, _ = sample_and_contract(facts)
+        subject = locate(sample)
+        if subject is None:
+            return
+        median = float(np.median(subject.residuals_px))
+        if median <= self._config.warn_above_px:
+            return
+        yield Finding(
+            code="MFL004",
+            severity=_severity(median > self._config.law_above_px, subject, cut_law=False),
+            where=place(sample),
+            value=f"median reprojection error {median:.1f} px at 512"
+            + (", from cut masks" if subject.cut else ""),
+            expected=f"at most {self._config.warn_above_px:g} px, law "
+            f"{self._config.law_above_px:g} px",
+            remedy=_CUT_REMEDY
+            if subject.cut
+            else "Go back to the pictures and calibration as recorded: every crop, zoom or "
+            "shift must change the intrinsics by the same map.",
+            excess=median / self._config.warn_above_px,
+        )
