@@ -1,0 +1,181 @@
+"""The run configuration: every key of the core, with its default and its description.
+
+Sections that belong to a component (``adapter:``, ``data.reader:``, ...) keep one or two keys for
+the core and hold the component's own keys as they were written; the plugin's model validates those
+(``validate_components``). Each default stands here and nowhere else.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+UserPath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
+
+
+class Section(BaseModel):
+    """Keys of the core alone: unknown ones are errors, and a number stays the number it was."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ComponentSection(Section):
+    """A few keys of the core, beside the keys of the component that the section names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The component's own keys, as they were written."""
+        return dict(self.model_extra or {})
+
+
+class Component(ComponentSection):
+    """A component by name, with its settings beside it."""
+
+    use: str
+    """Component as ``plugin.component``, or the plugin alone if it offers one for this place."""
+
+
+class BaseChoice(ComponentSection):
+    """The frozen base model, with its settings beside it."""
+
+    id: str
+    """Base model as ``plugin.component``, for instance ``facelift.gslrm``."""
+
+
+class LossTerm(ComponentSection):
+    """One loss term: its weight, with its settings beside it."""
+
+    weight: float = Field(gt=0)
+    """Factor of the term in the sum; leave the term out instead of giving it 0."""
+
+
+class Split(Section):
+    """How samples are divided into training and validation."""
+
+    by: Literal["order", "time", "session", "animal"] = "order"
+    """What decides: position in the list, time within a session, whole sessions or animals."""
+    validation: float = Field(0.1, ge=0, lt=1)
+    """Share of the samples that is kept for validation."""
+    gap: float = Field(0.05, ge=0, lt=1)
+    """Share of the samples that is left out between the two, as neighbours in time look alike."""
+
+
+class Data(Section):
+    """Which pictures a run sees, and what happens to them before the model."""
+
+    path: UserPath | None = None
+    """Dataset folder or file, relative to the working directory; null for a reader that makes
+    its samples itself."""
+    reader: Component | None = None
+    """Dataset reader; null asks every active reader whether it knows the path."""
+    preprocess: Annotated[tuple[Component, ...], Field(strict=False)] = ()
+    """Steps that change pictures, masks and cameras, in this order."""
+    cameras: Component | None = None
+    """Camera normalizer; null leaves the cameras as the reader gave them."""
+    views: Component | None = None
+    """View policy: which views the model sees and which it is measured on."""
+    split: Split = Split()
+    """How samples are divided into training and validation."""
+    size: int | None = Field(None, gt=0)
+    """Side of the square picture in pixels; null takes the base model's."""
+    limit: int | None = Field(None, gt=0)
+    """Use only the first so many samples; null uses all."""
+
+
+class Train(Section):
+    """The training loop."""
+
+    steps: int = Field(2000, gt=0)
+    """Number of optimizer steps."""
+    batch: int = Field(2, gt=0)
+    """Samples per step."""
+    lr: float = Field(1.0e-3, gt=0)
+    """Learning rate after the warm-up."""
+    warmup: int = Field(100, ge=0)
+    """Steps over which the learning rate rises from 0."""
+    clip: float = Field(1.0, gt=0)
+    """Greatest norm of the gradient; larger ones are scaled down to it."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of the adapter's weights."""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    """Number format of the frozen model's arithmetic."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a CUDA device if there is one, and says so."""
+    backend: Literal["auto", "cpu", "torch", "gsplat"] = "auto"
+    """Rasterizer; auto takes gsplat on a CUDA device and the CPU one elsewhere."""
+    workers: int = Field(0, ge=0)
+    """Processes that read samples; 0 reads in the training process."""
+    log_every: int = Field(10, gt=0)
+    """Steps between two lines of metrics."""
+    sample_every: int = Field(100, gt=0)
+    """Steps between two pictures of a prediction."""
+    save_every: int = Field(500, gt=0)
+    """Steps between two checkpoints."""
+    force: bool = False
+    """Train although a check found data that break a law of the rig contract."""
+
+
+class Evaluate(Section):
+    """Measurements on held-out views."""
+
+    every: int = Field(500, gt=0)
+    """Steps between two measurements while training."""
+    metrics: Annotated[tuple[Literal["psnr", "ssim", "iou"], ...], Field(strict=False)] = (
+        "psnr",
+        "ssim",
+        "iou",
+    )
+    """What is measured."""
+    samples: int | None = Field(None, gt=0)
+    """Measure only so many validation samples; null measures all."""
+
+
+class RunConfig(Section):
+    """Everything that decides a run."""
+
+    extends: str | None = None
+    """Preset, or a file relative to this one, that this configuration is laid over key by key;
+    used up while loading."""
+    name: str = Field("run", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    """Name of the run and of its folder; the name of the configuration file if not given."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of everything random."""
+    base: BaseChoice | None = None
+    """The frozen base model."""
+    plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Active plugins: names of installed ones, or paths of single-file ones (./rat.py)."""
+    data: Data = Data()
+    """Which pictures a run sees, and what happens to them before the model."""
+    losses: dict[str, LossTerm] = {}
+    """Loss terms by ``plugin.component``."""
+    adapter: Component | None = None
+    """The adapter to train."""
+    train: Train = Train()
+    """The training loop."""
+    evaluate: Evaluate = Evaluate()
+    """Measurements on held-out views."""
+    output: UserPath = Path("runs")
+    """Folder of all run folders, relative to the working directory."""
+
+
+COMPONENT_KEYS: dict[tuple[str | int, ...], str] = {
+    ("base",): "id",
+    ("adapter",): "use",
+    ("data", "reader"): "use",
+    ("data", "cameras"): "use",
+    ("data", "views"): "use",
+}
+"""Sections that name one component, with the key that names it; a plain string is short for it."""
+
+SLOT_WORDS: dict[tuple[str | int, ...], str] = {
+    ("base",): "base",
+    ("adapter",): "adapter",
+    ("data", "reader"): "reader",
+    ("data", "cameras"): "camera normalizer",
+    ("data", "views"): "view policy",
+}
+"""The same sections, with the word for the slot that plugin hosts use."""

@@ -1,0 +1,56 @@
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from mfl_adapt.config import RunConfig
+from mfl_adapt.config.models import COMPONENT_KEYS, SLOT_WORDS, ComponentSection, Section
+from mfl_adapt.plugin.validation import SLOTS
+
+
+def models(root):
+    yield root
+    for model in root.__subclasses__():
+        yield from models(model)
+
+
+ALL = sorted(models(Section), key=lambda model: model.__name__)
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_every_key_is_described(model: type[BaseModel]):
+    for name, field in model.model_fields.items():
+        assert field.description, f"{model.__name__}.{name} lacks a description"
+        assert field.description.endswith(".") or "(" in field.description
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_sections_are_frozen_and_only_component_sections_open(model):
+    assert model.model_config["frozen"]
+    extra = "allow" if issubclass(model, ComponentSection) else "forbid"
+    assert model.model_config["extra"] == extra
+
+
+def test_configuration_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        RunConfig().seed = 3
+
+
+def test_slots_are_those_of_the_plugin_room():
+    assert set(SLOT_WORDS) == set(COMPONENT_KEYS)
+    assert set(SLOT_WORDS.values()) <= set(SLOTS.values())
+
+
+def test_schema_describes_the_example_of_the_design():
+    properties = RunConfig.model_json_schema()["properties"]
+    assert set(properties) == {
+        "extends",
+        "name",
+        "seed",
+        "base",
+        "plugins",
+        "data",
+        "losses",
+        "adapter",
+        "train",
+        "evaluate",
+        "output",
+    }
