@@ -15,7 +15,7 @@ from mfl_adapt.plugin.registry import load_plugins
 SOURCE = ROOT / "mfl_adapt"
 PLUGINS = ROOT / "plugins"
 
-ROW_1 = {"errors", "types", "checks"}
+ROW_1 = {"errors", "types", "checks", "files"}
 ROW_2 = ROW_1 | {"config", "cameras", "images", "plugin"}
 ROW_3 = ROW_2 | {"synth", "data", "models", "render", "metrics", "adapter"}
 ROW_4 = ROW_3 | {"pipeline"}
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": {"errors"},
     "checks": {"errors", "types"},
+    "files": {"errors"},
     **dict.fromkeys(["config", "cameras", "plugin"], ROW_1),
     "images": ROW_1 | {"cameras"},
     **dict.fromkeys(["synth", "data", "models", "render", "metrics", "adapter"], ROW_2),
@@ -38,11 +39,11 @@ MAY_IMPORT = {
 }
 """Room to the rooms it may import besides itself."""
 
-PLUGIN_MAY_IMPORT = {"plugin", "types", "errors", "checks", "cameras", "images", "metrics"}
+PLUGIN_MAY_IMPORT = ROW_1 | {"plugin", "cameras", "images", "metrics"}
 HEAVY = {"torch", "cv2", "numba", "diffusers", "transformers", "peft", "gsplat"}
 
 WITHOUT_TORCH = {
-    **dict.fromkeys(["errors", "types", "checks", "config", "plugin", "cli"], HEAVY),
+    **dict.fromkeys(["errors", "types", "checks", "files", "config", "plugin", "cli"], HEAVY),
     **dict.fromkeys(["__init__", "__main__"], HEAVY),
     **dict.fromkeys(["cameras", "images", "synth"], HEAVY - {"cv2"}),
 }

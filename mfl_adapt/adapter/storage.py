@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mfl_adapt.errors import StorageError
-from mfl_adapt.images import write_atomically
+from mfl_adapt.files import write_atomically
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from mfl_adapt.cameras import to_w2c
 from mfl_adapt.data.fingerprint import fingerprint
 from mfl_adapt.errors import DataError, StorageError
-from mfl_adapt.images import save_picture, write_atomically
+from mfl_adapt.files import write_atomically
+from mfl_adapt.images import save_picture
 
 if TYPE_CHECKING:
     from mfl_adapt.data.splits import Split

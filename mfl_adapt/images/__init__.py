@@ -1,6 +1,5 @@
 """Pictures: decode, encode, warp with their cameras, composite and measure."""
 
-from mfl_adapt.images.atomic import write_atomically
 from mfl_adapt.images.composite import composite
 from mfl_adapt.images.decode import Picture, decode_picture, load_picture
 from mfl_adapt.images.digest import digest_views
@@ -21,5 +20,4 @@ __all__ = [
     "save_picture",
     "warp_camera",
     "warp_view",
-    "write_atomically",
 ]

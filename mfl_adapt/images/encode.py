@@ -9,7 +9,7 @@ import numpy as np
 
 from mfl_adapt.checks import check_shape
 from mfl_adapt.errors import StorageError
-from mfl_adapt.images.atomic import write_atomically
+from mfl_adapt.files import write_atomically
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes

@@ -13,7 +13,7 @@ import numpy as np
 
 from mfl_adapt.checks import check_finite, check_range, check_shape
 from mfl_adapt.errors import RangeError, ShapeError
-from mfl_adapt.images import write_atomically
+from mfl_adapt.files import write_atomically
 from mfl_adapt.types import Gaussians
 
 from .config import PlyConfig

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mfl_adapt.errors import DataError
-from mfl_adapt.images import digest_views, write_atomically
+from mfl_adapt.files import write_atomically
+from mfl_adapt.images import digest_views
 from mfl_adapt.synth import GENERATOR_VERSION
 from mfl_adapt.types import Provenance, Sample, View
 

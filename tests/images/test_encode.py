@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mfl_adapt.errors import ShapeError, StorageError
-from mfl_adapt.images import load_picture, save_picture, write_atomically
+from mfl_adapt.files import write_atomically
+from mfl_adapt.images import load_picture, save_picture
 
 
 def test_save_picture_makes_folders_and_replaces(tmp_path):
