@@ -1,0 +1,26 @@
+"""Examines the data that a configuration names."""
+
+from mfl_adapt.config import RunConfig
+from mfl_adapt.doctor.examine import build_checks, examine_samples
+from mfl_adapt.doctor.findings import Report
+from mfl_adapt.pipeline import contract_of, open_data
+from mfl_adapt.plugin.registry import PluginHost
+
+
+def examine_data(config: RunConfig, host: PluginHost) -> Report:
+    """Read the dataset as training would, and run all active checks over it.
+
+    No weights are read: the contract is the one that the base's plugin publishes.
+
+    Args:
+        config: The resolved configuration.
+        host: The active plugins.
+
+    Returns:
+        What was found.
+
+    Raises:
+        MflAdaptError: If the data cannot be read at all.
+    """
+    data = open_data(config, host, contract_of(config, host))
+    return examine_samples(build_checks(host), data.samples, data.contract)

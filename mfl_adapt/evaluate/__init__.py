@@ -1,0 +1,6 @@
+"""What an adapter is worth on views and scenes that it was not trained on."""
+
+from mfl_adapt.evaluate.held_out import evaluate
+from mfl_adapt.evaluate.scores import Evaluation, Scores
+
+__all__ = ["Evaluation", "Scores", "evaluate"]

@@ -1,0 +1,34 @@
+"""Evaluates an adapter that lies on disk."""
+
+from pathlib import Path
+
+from mfl_adapt.adapter import load
+from mfl_adapt.config import LoadedConfig, validate_components
+from mfl_adapt.evaluate.held_out import evaluate
+from mfl_adapt.evaluate.scores import Evaluation
+from mfl_adapt.pipeline import open_base, open_data
+from mfl_adapt.plugin.registry import PluginHost
+
+
+def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Evaluation:
+    """Score a saved adapter on the data that a configuration names.
+
+    Args:
+        loaded: The run's configuration, with slots claimed.
+        host: The active plugins.
+        folder: Adapter folder.
+
+    Returns:
+        Means over all held-out views.
+
+    Raises:
+        MflAdaptError: If configuration, data, weights or adapter cannot be used.
+    """
+    validate_components(loaded, host)
+    config = loaded.config
+    base = open_base(config, host)
+    adapter = load(base, folder)
+    data = open_data(config, host, base.contract)
+    return evaluate(
+        base, adapter, data, backend=config.train.backend, limit=config.evaluate.samples
+    )

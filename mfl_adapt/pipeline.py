@@ -1,0 +1,238 @@
+"""The chain of a run, from a configuration to everything that training and evaluation need.
+
+    reader -> preprocessors -> camera normalizer -> conform -> split -> frozen base + adapter
+
+Nothing here trains or draws. What can fail cheaply fails first: settings are validated before any
+weights are read, and pictures are read before the base is built.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mfl_adapt.config import LoadedConfig, RunConfig
+from mfl_adapt.config.models import Component
+from mfl_adapt.data import PreparedDataset, Split, conform, split_samples
+from mfl_adapt.errors import ConfigError, DataError
+from mfl_adapt.plugin import (
+    AdapterMethod,
+    AdapterSpec,
+    Base,
+    BaseSpec,
+    CameraNormalizerSpec,
+    Loss,
+    LossSpec,
+    PreprocessorSpec,
+    Reader,
+    ReaderSpec,
+    Stage,
+    ViewPolicy,
+    ViewPolicySpec,
+)
+from mfl_adapt.plugin.registry import PluginHost, load_plugins
+from mfl_adapt.types import RigContract, Sample
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenData:
+    """A dataset, ready for a base.
+
+    Attributes:
+        samples: All samples after ``conform``.
+        split: Which of them train and which validate.
+        policy: Chooses inputs and targets among the views of a sample.
+        contract: What the base assumes; ``size`` is that of the samples.
+    """
+
+    samples: PreparedDataset
+    split: Split
+    policy: ViewPolicy
+    contract: RigContract
+
+    @property
+    def evaluation(self) -> tuple[Sample, ...]:
+        """Samples to evaluate on: the held-out ones, or all where only views are held out."""
+        indices = self.split.train if self.split.views_only else self.split.validation
+        return self.samples.pick(indices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenRun:
+    """Everything that training needs, built and validated.
+
+    Attributes:
+        config: The resolved configuration.
+        host: The active plugins.
+        base: The frozen model.
+        data: The dataset.
+        method: How peft extends the base.
+        losses: Name, weight and loss of every term.
+    """
+
+    config: RunConfig
+    host: PluginHost
+    base: Base
+    data: OpenData
+    method: AdapterMethod
+    losses: tuple[tuple[str, float, Loss], ...]
+
+
+def open_run(loaded: LoadedConfig, host: PluginHost) -> OpenRun:
+    """Build all that a run needs.
+
+    Args:
+        loaded: A configuration whose component sections have been validated against ``host``.
+        host: The active plugins.
+
+    Raises:
+        MflAdaptError: If a section is missing, the data cannot be used or the weights do not fit.
+    """
+    config = loaded.config
+    adapter = _required(config.adapter, "adapter", "adapter.use=lora_gslrm.lora")
+    method = host.build(AdapterSpec, adapter.use, adapter.settings, where="adapter")
+    losses = tuple(
+        (name, term.weight, host.build(LossSpec, name, term.settings, where=f"losses.{name}"))
+        for name, term in config.losses.items()
+    )
+    base = open_base(config, host)
+    return OpenRun(config, host, base, open_data(config, host, base.contract), method, losses)
+
+
+def open_base(config: RunConfig, host: PluginHost) -> Base:
+    """Build the frozen base that a configuration names."""
+    base = _required(config.base, "base", "base.id=facelift.tiny")
+    built: Base = host.build(BaseSpec, base.id, base.settings, where="base")
+    return built
+
+
+def load_base(id: str, **settings: Any) -> Base:
+    """Load a frozen base by its name.
+
+    Args:
+        id: ``plugin.component``, for instance ``facelift.tiny``.
+        **settings: The component's own, for instance ``checkpoint`` and ``config``.
+
+    Returns:
+        The base, frozen and in evaluation mode.
+
+    Raises:
+        PluginError: If no installed plugin offers it.
+        ConfigError: If the settings are not valid.
+        CheckpointError: If the weights cannot be used.
+    """
+    base: Base = load_plugins([id.partition(".")[0]]).build(BaseSpec, id, settings, where=id)
+    return base
+
+
+def contract_of(config: RunConfig, host: PluginHost) -> RigContract:
+    """Return what the base's plugin says about pictures and cameras; reads no weights."""
+    base = _required(config.base, "base", "base.id=facelift.tiny")
+    return host.component(BaseSpec, base.id, where="base").spec.contract
+
+
+def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> OpenData:
+    """Read, prepare and split the dataset that a configuration names.
+
+    Args:
+        config: The resolved configuration.
+        host: The active plugins.
+        contract: Of the base; ``data.size`` overrides its picture size.
+
+    Raises:
+        DataError: If there are no samples or they cannot be used.
+        ConfigError: If a needed section is missing.
+    """
+    if config.data.size is not None:
+        contract = replace(contract, size=config.data.size)
+    views = _required(config.data.views, "data.views", "data.views.use=view_policies.held_out")
+    policy: ViewPolicy = host.build(ViewPolicySpec, views.use, views.settings, where="data.views")
+    prepared = PreparedDataset(conform(sample, contract) for sample in _prepare(config, host))
+    rule = config.data.split
+    split = split_samples(tuple(prepared), by=rule.by, validation=rule.validation, gap=rule.gap)
+    log.info("data: %d samples train, %d validate", len(split.train), len(split.validation))
+    return OpenData(prepared, split, policy, contract)
+
+
+def open_reader(config: RunConfig, host: PluginHost) -> Reader:
+    """Build the reader that a configuration names, or the one that knows its path.
+
+    Raises:
+        ConfigError: If no reader is named and none, or more than one, knows the path.
+        DataError: If the path does not exist.
+    """
+    path, chosen = config.data.path, config.data.reader
+    if path is not None and not path.exists():
+        raise DataError(f"data.path: expected an existing file or folder, got {path}.")
+    if chosen is None:
+        chosen = Component(use=_recognize(path, host))
+    spec = host.component(ReaderSpec, chosen.use, where="data.reader").spec
+    if spec.needs_path and path is None:
+        raise ConfigError(
+            f"data.path: expected the dataset that {chosen.use} shall read, got nothing. "
+            "Name it with --data PATH."
+        )
+    settings = chosen.settings | ({"path": path} if spec.needs_path else {})
+    reader: Reader = host.build(ReaderSpec, chosen.use, settings, where="data.reader")
+    return reader
+
+
+def _recognize(path: Path | None, host: PluginHost) -> str:
+    """Name the one active reader that knows a path.
+
+    Raises:
+        ConfigError: If there is no path, or not exactly one such reader.
+    """
+    if path is None:
+        raise ConfigError(
+            "data: expected a path or a reader, got neither. Name a dataset with --data PATH."
+        )
+    known = [reader.name for reader in host.readers_for(path)]
+    if len(known) != 1:
+        active = ", ".join(reader.name for reader in host.components(ReaderSpec)) or "none"
+        found = " and ".join(known) or "none"
+        raise ConfigError(
+            f"data.path: expected one active reader that knows {path}, got {found}. Active "
+            f"readers: {active}. Name one with --set data.reader=NAME, or add its plugin."
+        )
+    return known[0]
+
+
+def _prepare(config: RunConfig, host: PluginHost) -> Iterator[Sample]:
+    """Read samples one by one and run them through the stages, in the order of the file."""
+    stages = _stages(config, host)
+    for sample in islice(open_reader(config, host), config.data.limit):
+        for stage in stages:
+            sample = stage(sample)
+        yield sample
+
+
+def _stages(config: RunConfig, host: PluginHost) -> list[Stage]:
+    stages: list[Stage] = [
+        host.build(PreprocessorSpec, step.use, step.settings, where=f"data.preprocess.{number}")
+        for number, step in enumerate(config.data.preprocess)
+    ]
+    if (cameras := config.data.cameras) is not None:
+        stages.append(
+            host.build(CameraNormalizerSpec, cameras.use, cameras.settings, where="data.cameras")
+        )
+    return stages
+
+
+def _required(section: T | None, where: str, example: str) -> T:
+    """Return a section, or say how to fill it.
+
+    Raises:
+        ConfigError: If it is empty.
+    """
+    if section is None:
+        raise ConfigError(f"{where}: expected a component, got nothing. Add --set {example}.")
+    return section

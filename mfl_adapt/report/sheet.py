@@ -1,0 +1,77 @@
+"""Contact sheets: the photograph, the render and their difference, one column per view."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfl_adapt.checks import check_same_shape
+from mfl_adapt.images import save_picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+GAP_PX = 4
+TILE_PX = 128
+ERROR_GAIN = 3.0
+
+
+def contact_sheet(
+    target: "Tensor", pred: "Tensor", *, background: float = 1.0, max_columns: int = 8
+) -> "NDArray[np.uint8]":
+    """Lay truth, render and error under one another, one column per view.
+
+    The error is the mean absolute difference over the three channels times 3, black where the
+    two agree, so that a difference of a third of the range is white.
+
+    Args:
+        target: Photographs, [B, V, 3, H, W] in [0, 1].
+        pred: Renders, same shape; clamped for display.
+        background: Grey of the gaps, in [0, 1].
+        max_columns: Views beyond this many are left out.
+
+    Returns:
+        Picture, [height, width, 3] uint8; small views are enlarged by a whole factor.
+
+    Raises:
+        ShapeError: If the two differ in shape.
+    """
+    check_same_shape("contact_sheet: pred", target, pred)
+    truth = _rows(target, max_columns)
+    render = _rows(pred.clamp(0, 1), max_columns)
+    error = np.abs(truth - render).mean(axis=-1, keepdims=True) * ERROR_GAIN
+    rows = [truth, render, np.broadcast_to(error.clip(0, 1), truth.shape)]
+    factor = max(1, TILE_PX // truth.shape[1])
+    return _assemble(rows, factor, background)
+
+
+def save_contact_sheet(path: Path, target: "Tensor", pred: "Tensor") -> None:
+    """Write a contact sheet as PNG, whole or not at all."""
+    save_picture(path, contact_sheet(target, pred))
+
+
+def _rows(images: "Tensor", max_columns: int) -> "NDArray[np.float32]":
+    flat = images.detach().float().flatten(0, 1)[:max_columns]
+    return flat.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _assemble(
+    rows: list["NDArray[np.float32]"], factor: int, background: float
+) -> "NDArray[np.uint8]":
+    count, height, width = rows[0].shape[:3]
+    height, width = height * factor, width * factor
+    size = (
+        len(rows) * (height + GAP_PX) + GAP_PX,
+        count * (width + GAP_PX) + GAP_PX,
+        3,
+    )
+    # A grey frame keeps white pictures apart from one another.
+    sheet = np.full(size, round(255 * 0.8 * background), np.uint8)
+    for i, row in enumerate(rows):
+        for j, tile in enumerate(row):
+            pixels = np.rint(tile * 255).astype(np.uint8)
+            pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+            top, left = GAP_PX + i * (height + GAP_PX), GAP_PX + j * (width + GAP_PX)
+            sheet[top : top + height, left : left + width] = pixels
+    return sheet
