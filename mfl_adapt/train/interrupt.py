@@ -1,0 +1,45 @@
+"""Ctrl-C once: finish the step, save and stop. Twice: stop at once."""
+
+import logging
+import signal
+import threading
+from types import FrameType, TracebackType
+
+log = logging.getLogger(__name__)
+
+
+class GracefulStop:
+    """Context in which the first Ctrl-C only raises a flag.
+
+    Outside the main thread signals cannot be caught; there the flag simply stays down.
+
+    Attributes:
+        requested: True once the user asked to stop.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: signal.Handlers | None = None
+
+    def __enter__(self) -> "GracefulStop":
+        """Take over Ctrl-C."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.getsignal(signal.SIGINT)  # type: ignore[assignment]
+            signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give Ctrl-C back."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        log.warning("stopping after this step; press Ctrl-C again to stop without saving")

@@ -1,0 +1,23 @@
+"""The batch of a step: which samples, and which of their views."""
+
+from mfl_adapt.data import StepSampler
+from mfl_adapt.data.collate import collate
+from mfl_adapt.pipeline import OpenData
+from mfl_adapt.types import Batch
+
+
+def next_batch(data: OpenData, sampler: StepSampler, step: int) -> Batch:
+    """Return the batch of one step; a pure function of the seed and the step."""
+    draws = sampler.draws(step)
+    samples = data.samples.pick([draw.sample for draw in draws])
+    splits = [
+        data.policy.train(sample.cameras, seed=draw.seed)
+        for sample, draw in zip(samples, draws, strict=True)
+    ]
+    return collate(samples, splits, data.contract)
+
+
+def held_out_batch(data: OpenData) -> Batch:
+    """Return the first sample to evaluate on, with its fixed inputs and held-out views."""
+    sample = data.evaluation[0]
+    return collate([sample], [data.policy.evaluate(sample.cameras)], data.contract)

@@ -1,0 +1,33 @@
+import os
+import signal
+import time
+
+import pytest
+
+from mfl_adapt.train.interrupt import GracefulStop
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)  # Python runs the handler between two bytecodes of the main thread.
+
+
+def test_first_press_only_raises_the_flag() -> None:
+    with GracefulStop() as stop:
+        assert not stop.requested
+        press_ctrl_c()
+        assert stop.requested
+
+
+def test_second_press_stops_at_once() -> None:
+    with GracefulStop():
+        press_ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            press_ctrl_c()
+
+
+def test_handler_is_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with GracefulStop():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
