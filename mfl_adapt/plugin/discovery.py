@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,8 +104,15 @@ def isolated(candidate: Candidate, action: str) -> Iterator[None]:
         message = " ".join(str(error).split())
         raise PluginError(
             f"plugin {candidate.name!r} of {candidate.distribution}: {action} raised "
-            f"{type(error).__name__}: {message}"
+            f"{type(error).__name__}: {message}{_line_of(candidate, error)}"
         ) from error
+
+
+def _line_of(candidate: Candidate, error: BaseException) -> str:
+    """Name the last line of a single-file plugin that an error passed; a syntax error does so."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(candidate.path)]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def import_plugin(candidate: Candidate) -> ModuleType:

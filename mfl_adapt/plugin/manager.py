@@ -192,7 +192,8 @@ def load(candidate: Candidate) -> Plugin:
         return _inspect(candidate, module)
     except PluginError as error:
         logger.debug("plugin %s is broken: %s", candidate.name, error)
-        return Plugin(candidate, "broken", str(error))
+        who = f"plugin {candidate.name!r} of {candidate.distribution}: "
+        return Plugin(candidate, "broken", str(error).removeprefix(who))
 
 
 def _inspect(candidate: Candidate, module: ModuleType) -> Plugin:

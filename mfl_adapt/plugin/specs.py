@@ -134,6 +134,8 @@ class LossContext:
         step: Optimizer step, from 0.
         gaussians: What was rendered; None outside GS-LRM.
         cameras: Cameras of the target views, [B, V].
+        alpha: Rendered opacity of the target views, [B, V, 1, H, W], with gradient; None where
+            nothing was rendered.
         extra: Anything a base adds (``timesteps``, ``snr``), by name.
     """
 
@@ -141,6 +143,7 @@ class LossContext:
     step: int = 0
     gaussians: Gaussians | None = None
     cameras: Cameras | None = None
+    alpha: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

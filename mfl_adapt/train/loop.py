@@ -57,14 +57,15 @@ def train(run: Session, report: Callable[[Step], None]) -> int:
             batch = next_batch(run.data, sampler, done).to(accelerator.device)
             with accelerator.autocast():
                 gaussians = run.base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)
-            pred = render(
+            drawn = render(
                 gaussians,
                 batch.targets.cameras,
                 background=contract.background,
                 backend=settings.backend,
                 depth=False,
-            ).rgb
-            context = LossContext(contract, done, gaussians, batch.targets.cameras)
+            )
+            pred, cameras = drawn.rgb, batch.targets.cameras
+            context = LossContext(contract, done, gaussians, cameras, drawn.alpha)
             loss, parts = objective(pred, batch.targets.rgb, batch.targets.mask, context)
             accelerator.backward(loss)
             norm = float(accelerator.clip_grad_norm_(parameters, settings.clip))

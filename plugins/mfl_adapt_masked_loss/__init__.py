@@ -1,4 +1,4 @@
-"""Photometric losses that look at the animal, and one that keeps the rest empty."""
+"""Photometric losses that look at the animal, and two that keep the rest empty."""
 
 from mfl_adapt.plugin import LossSpec, Spec, hookimpl
 
@@ -7,8 +7,8 @@ MFL_API = 1
 
 @hookimpl
 def register_components() -> list[Spec]:
-    """Offer ``masked_l2``, ``masked_ssim`` and ``background``."""
-    from .config import BackgroundConfig, MaskedL2Config, MaskedSSIMConfig
+    """Offer ``masked_l2``, ``masked_ssim``, ``background`` and ``silhouette``."""
+    from .config import BackgroundConfig, MaskedL2Config, MaskedSSIMConfig, SilhouetteConfig
 
     return [
         LossSpec(
@@ -28,5 +28,11 @@ def register_components() -> list[Spec]:
             summary="Deviation from the background colour outside the mask; removes floaters",
             config=BackgroundConfig,
             build="mfl_adapt_masked_loss.background:Background",
+        ),
+        LossSpec(
+            name="silhouette",
+            summary="Squared difference of rendered opacity and mask; removes white walls",
+            config=SilhouetteConfig,
+            build="mfl_adapt_masked_loss.silhouette:Silhouette",
         ),
     ]

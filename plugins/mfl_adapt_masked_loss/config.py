@@ -13,6 +13,10 @@ class MaskedSSIMConfig(ComponentConfig):
     """``masked_ssim`` has nothing to set: its window is the one everybody reports."""
 
 
+class SilhouetteConfig(ComponentConfig):
+    """``silhouette`` has nothing to set."""
+
+
 class BackgroundConfig(ComponentConfig):
     """Settings of ``background``."""
 

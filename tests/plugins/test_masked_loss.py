@@ -8,9 +8,15 @@ import pytorch_msssim
 import torch
 from mfl_adapt_masked_loss import register_components
 from mfl_adapt_masked_loss.background import Background, background
-from mfl_adapt_masked_loss.config import BackgroundConfig, MaskedL2Config, MaskedSSIMConfig
+from mfl_adapt_masked_loss.config import (
+    BackgroundConfig,
+    MaskedL2Config,
+    MaskedSSIMConfig,
+    SilhouetteConfig,
+)
 from mfl_adapt_masked_loss.masked_l2 import MaskedL2, masked_l2
 from mfl_adapt_masked_loss.masked_ssim import MaskedSSIM, masked_ssim
+from mfl_adapt_masked_loss.silhouette import Silhouette, silhouette
 from torch.nn import functional as F
 
 from mfl_adapt.errors import ShapeError
@@ -175,7 +181,7 @@ def test_shapes_are_checked(loss):
 
 def test_components_are_what_the_specs_name():
     specs = {spec.name: spec for spec in register_components()}
-    assert sorted(specs) == ["background", "masked_l2", "masked_ssim"]
+    assert sorted(specs) == ["background", "masked_l2", "masked_ssim", "silhouette"]
     pred, target, mask = pictures()
     for component, plain in (
         (MaskedL2(MaskedL2Config()), masked_l2(pred, target, mask)),
@@ -200,3 +206,37 @@ def test_listing_needs_no_torch():
         "sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_silhouette_by_hand():
+    mask = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).expand(1, 2, 1, 2, 2)
+    alpha = torch.tensor([[1.0, 0.5], [0.5, 0.0]]).expand(1, 2, 1, 2, 2)
+    torch.testing.assert_close(silhouette(alpha, mask), torch.full((1, 2), (0.25 + 0.25) / 4))
+    assert silhouette(mask, mask).tolist() == [[0.0, 0.0]]
+
+
+def test_silhouette_sees_a_white_wall_that_the_background_term_cannot():
+    wall = torch.ones(1, 1, 3, 8, 8)
+    mask, alpha = torch.zeros(1, 1, 1, 8, 8), torch.ones(1, 1, 1, 8, 8, requires_grad=True)
+    assert white(wall, wall, mask).item() == 0
+    value = silhouette(alpha, mask)
+    value.sum().backward()
+    assert value.item() == 1
+    torch.testing.assert_close(alpha.grad, torch.full_like(mask, 2 / 64))
+
+
+def test_silhouette_takes_the_opacity_from_the_context():
+    pred, target, mask = pictures()
+    loss = Silhouette(SilhouetteConfig())
+    context = LossContext(contract=CONTEXT.contract, alpha=torch.zeros_like(mask))
+    torch.testing.assert_close(loss(pred, target, mask, context), mask.mean(dim=(2, 3, 4)))
+    with pytest.raises(ShapeError, match=r"got none.*losses\.masked_loss\.silhouette"):
+        loss(pred, target, mask, CONTEXT)
+    with pytest.raises(ShapeError, match="mask like alpha"):
+        silhouette(torch.zeros(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 4, 5))
+
+
+def test_silhouette_gradcheck():
+    mask = torch.rand(1, 2, 1, 4, 4, generator=torch.Generator().manual_seed(1)).double()
+    alpha = (0.5 * mask + 0.1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda alpha: silhouette(alpha, mask), (alpha,))
