@@ -19,6 +19,8 @@ from typing import Literal
 import numpy as np
 import torch
 from safetensors.torch import save as encode
+from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from mfl_adapt.data.collate import collate
 from mfl_adapt.files import write_atomically
@@ -27,7 +29,7 @@ from mfl_adapt.models.gslrm.config import TINY
 from mfl_adapt.models.gslrm.model import GSLRM
 from mfl_adapt.render import render
 from mfl_adapt.synth import render_sample
-from mfl_adapt.train.optim import build_optimizer
+from mfl_adapt.train.optim import warmup_cosine
 from mfl_adapt.types import Batch, Sample, ViewSplit
 
 Split = Literal["train", "validation", "test"]
@@ -38,6 +40,7 @@ NUM_INPUTS = 4
 NUM_SEEN_TARGETS, NUM_NEW_TARGETS = 2, 4
 FOREGROUND_WEIGHT, SILHOUETTE_WEIGHT = 0.3, 0.2
 WARMUP = 200
+NEWTON_SCHULZ_STEPS = 3  # of the usual 5, which take as long as the network itself
 # FaceLift trains at an elevation of 20 degrees and predicts at 0; each scene draws its own.
 ELEVATION_DEG = (0.0, 30.0)
 CONTRACT = TINY.contract()
@@ -97,22 +100,45 @@ def score(model: GSLRM, scenes: Sequence[Sample]) -> tuple[float, float]:
     return float(torch.stack(full).mean()), float(torch.stack(inside).mean())
 
 
+def build_optimizers(
+    model: GSLRM, *, lr: float, muon_lr: float, steps: int
+) -> tuple[tuple[Optimizer, ...], tuple[LambdaLR, ...]]:
+    """Muon for the matrices of the transformer, AdamW for all else, on one schedule.
+
+    Muon (Jordan et al. 2024) reached the same loss in less than half of the steps of AdamW alone.
+    """
+    blocks = {id(p) for p in model.transformer_layers.parameters() if p.ndim == 2}
+    matrices = [p for p in model.parameters() if id(p) in blocks]
+    others = [p for p in model.parameters() if id(p) not in blocks]
+    optimizers: tuple[Optimizer, ...] = (
+        Muon(
+            matrices,
+            lr=muon_lr,
+            weight_decay=0.05,
+            ns_steps=NEWTON_SCHULZ_STEPS,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        AdamW(others, lr=lr, weight_decay=0.05, betas=(0.9, 0.95)),
+    )
+    factor = partial(warmup_cosine, steps=steps, warmup=WARMUP)
+    return optimizers, tuple(LambdaLR(optimizer, factor) for optimizer in optimizers)
+
+
 def pretrain(
     scenes: Sequence[Sample],
     validation: Sequence[Sample],
     *,
     steps: int,
     lr: float,
+    muon_lr: float,
     batch_size: int,
     seed: int,
     out: Path,
-    log_every: int = 250,
+    report_every: int = 500,
 ) -> GSLRM:
     """Train from scratch and keep a copy of the weights at every report."""
     model = GSLRM(TINY, generator=torch.Generator().manual_seed(seed))
-    optimizer, schedule = build_optimizer(
-        model.parameters(), lr=lr, weight_decay=0.05, steps=steps, warmup=WARMUP
-    )
+    optimizers, schedules = build_optimizers(model, lr=lr, muon_lr=muon_lr, steps=steps)
     generator = np.random.default_rng(seed)
     started, losses = time.perf_counter(), []
     for step in range(1, steps + 1):
@@ -121,17 +147,18 @@ def pretrain(
         loss = step_loss(model, collate(chosen, splits, CONTRACT))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
         losses.append(float(loss.detach()))
-        if step % log_every == 0 or step == steps:
+        if step % report_every == 0 or step == steps:
             full, inside = score(model, validation)
             seconds = (time.perf_counter() - started) / step
             log.info(
                 "step %d: loss %.5f, held-out heads %.2f dB full, %.2f dB foreground, %.3f s/step",
-                step, np.mean(losses), full, inside, seconds,
-            )  # fmt: skip
+                *(step, np.mean(losses), full, inside, seconds),
+            )
             losses.clear()
             save_weights(model, out)
     return model
@@ -148,8 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--scenes", type=int, default=1200)
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--steps", type=int, default=8500)
+    parser.add_argument("--lr", type=float, default=6e-4, help="of AdamW")
+    parser.add_argument("--muon-lr", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
@@ -163,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         validation,
         steps=options.steps,
         lr=options.lr,
+        muon_lr=options.muon_lr,
         batch_size=options.batch,
         seed=options.seed,
         out=options.out,
