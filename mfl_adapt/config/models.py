@@ -107,8 +107,6 @@ class Train(Section):
     """Where to train; auto takes a CUDA device if there is one, and says so."""
     backend: Literal["auto", "cpu", "torch", "gsplat"] = "auto"
     """Rasterizer; auto takes gsplat on a CUDA device and the CPU one elsewhere."""
-    workers: int = Field(0, ge=0)
-    """Processes that read samples; 0 reads in the training process."""
     log_every: int = Field(10, gt=0)
     """Steps between two lines of metrics."""
     sample_every: int = Field(100, gt=0)
@@ -120,16 +118,8 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """Measurements on held-out views."""
+    """Measurements on held-out views, after training."""
 
-    every: int = Field(500, gt=0)
-    """Steps between two measurements while training."""
-    metrics: Annotated[tuple[Literal["psnr", "ssim", "iou"], ...], Field(strict=False)] = (
-        "psnr",
-        "ssim",
-        "iou",
-    )
-    """What is measured."""
     samples: int | None = Field(None, gt=0)
     """Measure only so many validation samples; null measures all."""
 

@@ -28,7 +28,7 @@ def test_origin_names_file_environment_and_option(monkeypatch):
     lines = run("show", "quickstart", "--origin", "--set", "train.lr=0.5").output.splitlines()
     assert "seed = 5  # environment variable MFL__SEED" in lines
     assert "train.lr = 0.5  # --set train.lr=0.5" in lines
-    assert "train.workers = 0  # default" in lines
+    assert "train.weight_decay = 0.0  # default" in lines
     assert any(
         line.startswith("adapter.r = 16  # ") and "quickstart.yaml:" in line for line in lines
     )

@@ -65,5 +65,5 @@ def test_origins_cover_every_value():
     rows = {key: (value, kind) for key, value, kind, _ in describe_origins(loaded)}
     assert rows["seed"] == (3, "--set")
     assert rows["adapter.r"] == (16, "preset")
-    assert rows["train.workers"] == (0, "default")
+    assert rows["train.weight_decay"] == (0.0, "default")
     assert rows["losses.masked_loss.background.weight"] == (0.5, "preset")

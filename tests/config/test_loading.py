@@ -60,7 +60,7 @@ def test_origin_of_each_value(folder):
             "train.lr",
             "train.clip",
             "train.steps",
-            "train.workers",
+            "train.weight_decay",
             "plugins",
         )
     }
@@ -70,7 +70,7 @@ def test_origin_of_each_value(folder):
         "train.lr": "environment",
         "train.clip": "--set",
         "train.steps": "flag",
-        "train.workers": "default",
+        "train.weight_decay": "default",
         "plugins": "--plugins",
     }
     assert found["seed"].place == "a.yaml:2"
@@ -100,7 +100,7 @@ def test_origin_of_each_value(folder):
         ("adapter: {r: 16}\n", r"^a.yaml:1: expected key 'use' in adapter, got none"),
         ("data: {preprocess: [{us: x}]}\n", r"expected key 'use' in data.preprocess.0"),
         ("data: {split: {by: week}}\n", r"data.split.by: expected 'order', .*got 'week'"),
-        ("evaluate: {metrics: [psrn]}\n", r"evaluate.metrics.0: .*got 'psrn'. Did you mean 'psnr'"),
+        ("train: {backend: gsplatt}\n", r"train.backend: .*got 'gsplatt'. Did you mean 'gsplat'"),
         ("output: 1\n", r"output: expected a path, got 1"),
         ("seed: -1\n", r"seed: expected a value greater than or equal to 0, got -1"),
         ("train: {stpes: 1, lr: 0}\n", r"unknown key 'stpes'.*1 more to mend"),

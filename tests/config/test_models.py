@@ -1,8 +1,20 @@
+import re
+
 import pytest
+from helpers import ROOT
 from pydantic import BaseModel, ValidationError
 
 from mfl_adapt.config import RunConfig
-from mfl_adapt.config.models import COMPONENT_KEYS, SLOT_WORDS, ComponentSection, Section
+from mfl_adapt.config.models import (
+    COMPONENT_KEYS,
+    SLOT_WORDS,
+    ComponentSection,
+    Data,
+    Evaluate,
+    Section,
+    Split,
+    Train,
+)
 from mfl_adapt.plugin.validation import SLOTS
 
 
@@ -54,3 +66,21 @@ def test_schema_describes_the_example_of_the_design():
         "evaluate",
         "output",
     }
+
+
+def leaves(model, prefix=""):
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and inner in {Data, Evaluate, Split, Train}:
+            yield from leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_every_key_is_read_by_somebody():
+    rooms = [path for path in (ROOT / "mfl_adapt").rglob("*.py") if path.parent.name != "config"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in rooms)
+    keys = [key for key in leaves(RunConfig) if key != "extends"]  # used up while loading
+    assert len(keys) > 25
+    unread = [key for key in keys if not re.search(rf"\.{key.split('.')[-1]}\b", code)]
+    assert unread == []
