@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+
+HAS_CUDA = torch.cuda.is_available()
+needs_cuda = pytest.mark.skipif(not HAS_CUDA, reason="needs a CUDA device")
+without_cuda = pytest.mark.skipif(HAS_CUDA, reason="this machine has CUDA")
 
 
 def shared_path(relative: str) -> Path:

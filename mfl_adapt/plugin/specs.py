@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from mfl_adapt.types import (
-    Batch,
     Cameras,
     Gaussians,
     RigContract,
@@ -281,7 +280,6 @@ __all__ = [
     "AdapterSpec",
     "Base",
     "BaseSpec",
-    "Batch",
     "CameraNormalizerSpec",
     "Check",
     "CheckSpec",

@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +20,12 @@ class GracefulStop:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: signal.Handlers | None = None
+        self._previous: Any = None
 
     def __enter__(self) -> "GracefulStop":
         """Take over Ctrl-C."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)  # type: ignore[assignment]
+            self._previous = signal.getsignal(signal.SIGINT)
             signal.signal(signal.SIGINT, self._on_signal)
         return self
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import pytorch_msssim
 import torch
-from helpers import shared_path
+from helpers import needs_cuda, shared_path
 from safetensors.torch import load_file
 
 from mfl_adapt.errors import ShapeError
@@ -131,10 +131,9 @@ def test_agrees_with_the_reference_loss():
     torch.testing.assert_close(1 - value, data["loss.out.ssim"].reshape(()), rtol=0, atol=1e-5)
 
 
+@needs_cuda
 @pytest.mark.gpu
 def test_tf32_does_not_reach_the_variances():
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     x, y = pictures(1, 2, 3, 64, 64, seed=1), pictures(1, 2, 3, 64, 64, seed=2)
     x = 0.9 + 0.01 * x
     y = x + 0.01 * (y - 0.5)

@@ -5,12 +5,11 @@ import types
 
 import pytest
 import torch
+from helpers import needs_cuda
 from scenes import many, plain
 
 from mfl_adapt.errors import BackendError
 from mfl_adapt.render import cpu, gsplat
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture

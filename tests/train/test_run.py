@@ -6,11 +6,12 @@ import signal
 
 import pytest
 import torch
+from helpers import needs_cuda, without_cuda
 from peft import PeftModel
 from silent import Silent
 
 from mfl_adapt import adapter as adapters
-from mfl_adapt.errors import AdapterError, CheckError, ConfigError, TrainingError
+from mfl_adapt.errors import AdapterError, CheckError, ConfigError, DataError, TrainingError
 from mfl_adapt.images import load_picture
 from mfl_adapt.pipeline import load_base
 from mfl_adapt.train import run as run_module
@@ -169,15 +170,27 @@ def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        ("train.device=cuda", TrainingError, "expected a CUDA device, got none"),
         ("train.precision=fp16", TrainingError, "expected bf16 or fp32 on the CPU"),
         ("adapter.targets=[to_qkw]", AdapterError, "to_qkw"),
-        ("data.views.inputs=9", Exception, "needs 1[01] views, got 8"),
+        ("data.views.inputs=9", DataError, "needs 1[01] views, got 8"),
         ("adapter=null", ConfigError, "adapter: expected a component, got nothing"),
     ],
 )
 def test_what_cannot_run_says_so(small_run, override, error, message):
-    if override == "train.device=cuda" and torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
     with pytest.raises(error, match=message):
         small_run(override)
+
+
+@without_cuda
+def test_cuda_without_cuda_says_so(small_run):
+    with pytest.raises(TrainingError, match="expected a CUDA device, got none"):
+        small_run("train.device=cuda")
+
+
+@needs_cuda
+@pytest.mark.gpu
+def test_a_run_on_cuda_draws_with_gsplat(small_run):
+    result = small_run("train.device=cuda", "train.backend=gsplat", "train.precision=bf16")
+    assert result.steps == 3
+    assert next(result.session.base.module.parameters()).is_cuda
+    assert result.evaluation.rows["adapted"].psnr_db > 5
