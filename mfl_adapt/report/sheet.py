@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+LABELS = ("truth", "render", "error x3")
+LABEL_PX = 72
 GAP_PX = 4
 TILE_PX = 128
 ERROR_GAIN = 3.0
+# A grey frame keeps white pictures apart from one another.
+FRAME = 204
 
 
-def contact_sheet(
-    target: "Tensor", pred: "Tensor", *, background: float = 1.0, max_columns: int = 8
-) -> "NDArray[np.uint8]":
+def contact_sheet(target: "Tensor", pred: "Tensor", *, max_columns: int = 8) -> "NDArray[np.uint8]":
     """Lay truth, render and error under one another, one column per view.
 
     The error is the mean absolute difference over the three channels times 3, black where the
@@ -28,7 +30,6 @@ def contact_sheet(
     Args:
         target: Photographs, [B, V, 3, H, W] in [0, 1].
         pred: Renders, same shape; clamped for display.
-        background: Grey of the gaps, in [0, 1].
         max_columns: Views beyond this many are left out.
 
     Returns:
@@ -38,12 +39,11 @@ def contact_sheet(
         ShapeError: If the two differ in shape.
     """
     check_same_shape("contact_sheet: pred", target, pred)
-    truth = _rows(target, max_columns)
-    render = _rows(pred.clamp(0, 1), max_columns)
+    truth = _to_tiles(target, max_columns)
+    render = _to_tiles(pred, max_columns)
     error = np.abs(truth - render).mean(axis=-1, keepdims=True) * ERROR_GAIN
     rows = [truth, render, np.broadcast_to(error.clip(0, 1), truth.shape)]
-    factor = max(1, TILE_PX // truth.shape[1])
-    return _assemble(rows, factor, background)
+    return _assemble(rows, factor=max(1, TILE_PX // truth.shape[1]))
 
 
 def save_contact_sheet(path: Path, target: "Tensor", pred: "Tensor") -> None:
@@ -51,27 +51,31 @@ def save_contact_sheet(path: Path, target: "Tensor", pred: "Tensor") -> None:
     save_picture(path, contact_sheet(target, pred))
 
 
-def _rows(images: "Tensor", max_columns: int) -> "NDArray[np.float32]":
-    flat = images.detach().float().flatten(0, 1)[:max_columns]
+def _to_tiles(images: "Tensor", max_columns: int) -> "NDArray[np.float32]":
+    """The first views as [N, H, W, 3]."""
+    flat = images.detach().float().clamp(0, 1).flatten(0, 1)[:max_columns]
     return flat.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _assemble(
-    rows: list["NDArray[np.float32]"], factor: int, background: float
-) -> "NDArray[np.uint8]":
+def _assemble(rows: list["NDArray[np.float32]"], *, factor: int) -> "NDArray[np.uint8]":
     count, height, width = rows[0].shape[:3]
     height, width = height * factor, width * factor
-    size = (
-        len(rows) * (height + GAP_PX) + GAP_PX,
-        count * (width + GAP_PX) + GAP_PX,
-        3,
-    )
-    # A grey frame keeps white pictures apart from one another.
-    sheet = np.full(size, round(255 * 0.8 * background), np.uint8)
+    size = (len(rows) * (height + GAP_PX) + GAP_PX, LABEL_PX + count * (width + GAP_PX), 3)
+    sheet = np.full(size, FRAME, np.uint8)
     for i, row in enumerate(rows):
+        top = GAP_PX + i * (height + GAP_PX)
+        _write(sheet, LABELS[i], top + height // 2)
         for j, tile in enumerate(row):
             pixels = np.rint(tile * 255).astype(np.uint8)
             pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-            top, left = GAP_PX + i * (height + GAP_PX), GAP_PX + j * (width + GAP_PX)
+            left = LABEL_PX + j * (width + GAP_PX)
             sheet[top : top + height, left : left + width] = pixels
     return sheet
+
+
+def _write(sheet: "NDArray[np.uint8]", text: str, baseline: int) -> None:
+    """Write a row's name into the margin."""
+    import cv2
+
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, 1
+    cv2.putText(sheet, text, (GAP_PX, baseline), font, 0.4, (0, 0, 0), thickness, cv2.LINE_AA)

@@ -94,7 +94,7 @@ class Recorder:
 
     @torch.no_grad()
     def save_pictures(self, *, step: int) -> None:
-        """Draw the held-out views of one sample as a contact sheet."""
+        """Draw the held-out views of a few samples as a contact sheet."""
         batch, settings = self._batch, self._run.config.train
         with self._accelerator.autocast():
             gaussians = self._run.base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)

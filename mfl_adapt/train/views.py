@@ -17,7 +17,12 @@ def next_batch(data: OpenData, sampler: StepSampler, step: int) -> Batch:
     return collate(samples, splits, data.contract)
 
 
-def held_out_batch(data: OpenData) -> Batch:
-    """Return the first sample to evaluate on, with its fixed inputs and held-out views."""
-    sample = data.evaluation[0]
-    return collate([sample], [data.policy.evaluate(sample.cameras)], data.contract)
+def held_out_batch(data: OpenData, *, limit: int = 4) -> Batch:
+    """Return the first samples to evaluate on, with their fixed inputs and held-out views.
+
+    Samples with another number of views than the first do not fit into one batch and are left out.
+    """
+    first = data.evaluation[0]
+    samples = [one for one in data.evaluation if len(one.views) == len(first.views)][:limit]
+    splits = [data.policy.evaluate(sample.cameras) for sample in samples]
+    return collate(samples, splits, data.contract)
