@@ -19,13 +19,15 @@ from typing import Literal
 import numpy as np
 import torch
 from safetensors.torch import save as encode
+from torch import Tensor
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from mfl_adapt.data.collate import collate
 from mfl_adapt.files import write_atomically
-from mfl_adapt.metrics import foreground_psnr, psnr
+from mfl_adapt.metrics import foreground_psnr, mean_colour_baseline, psnr, white_baseline
 from mfl_adapt.models.gslrm.config import TINY
+from mfl_adapt.models.gslrm.frozen import load_gslrm
 from mfl_adapt.models.gslrm.model import GSLRM
 from mfl_adapt.render import render
 from mfl_adapt.synth import render_sample
@@ -68,7 +70,7 @@ def choose_views(generator: np.random.Generator, num_views: int) -> ViewSplit:
     return ViewSplit(order[:NUM_INPUTS], order[first:last])
 
 
-def step_loss(model: GSLRM, batch: Batch) -> torch.Tensor:
+def step_loss(model: GSLRM, batch: Batch) -> Tensor:
     """Mean squared error of the picture, of the subject alone, and of the opacity.
 
     The opacity term keeps what stands before the background transparent instead of white, which
@@ -85,19 +87,41 @@ def step_loss(model: GSLRM, batch: Batch) -> torch.Tensor:
 
 
 @torch.no_grad()
-def score(model: GSLRM, scenes: Sequence[Sample]) -> tuple[float, float]:
-    """Return full-frame and foreground PSNR in dB over the views that are not inputs."""
-    full, inside = [], []
+def score(model: GSLRM, scenes: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """Compare the network with constant pictures over the views that are not inputs.
+
+    Returns:
+        Full-frame and foreground PSNR in dB by predictor: ``network``, ``white``, and ``mean
+        colour``, which is that of the compared pictures themselves.
+    """
+    scores: dict[str, list[Tensor]] = {"network": [], "white": [], "mean colour": []}
     for scene in scenes:
         views = range(len(scene.views))
         inputs = tuple(views)[:: len(views) // NUM_INPUTS][:NUM_INPUTS]
         split = ViewSplit(inputs, tuple(view for view in views if view not in inputs))
         batch = collate([scene], [split], CONTRACT)
+        rgb, mask = batch.targets.rgb, batch.targets.mask
         gaussians = model(batch.inputs.rgb, batch.inputs.cameras).activate()
-        pred = render(gaussians, batch.targets.cameras, backend="cpu", depth=False).rgb.clamp(0, 1)
-        full.append(psnr(pred, batch.targets.rgb).mean())
-        inside.append(foreground_psnr(pred, batch.targets.rgb, batch.targets.mask).mean())
-    return float(torch.stack(full).mean()), float(torch.stack(inside).mean())
+        pred = render(gaussians, batch.targets.cameras, backend="cpu", depth=False).rgb
+        pairs = {
+            "network": (psnr(pred, rgb), foreground_psnr(pred, rgb, mask)),
+            "white": white_baseline(rgb, mask)[1:],
+            "mean colour": mean_colour_baseline(rgb, mask)[1:],
+        }
+        for name, pair in pairs.items():
+            scores[name].append(torch.stack([value.mean() for value in pair]))
+    means = {name: torch.stack(rows).mean(dim=0).tolist() for name, rows in scores.items()}
+    return {name: (full, inside) for name, (full, inside) in means.items()}
+
+
+def score_file(path: Path, count: int, *, workers: int) -> str:
+    """Score a stored file on heads of the test split, which no training has seen."""
+    model = load_gslrm(path, TINY, id="facelift.tiny").module
+    scores = score(model, load_scenes(count, "test", num_views=16, workers=workers))
+    rows = [
+        f"{name:<12} {full:6.2f} dB {inside:6.2f} dB" for name, (full, inside) in scores.items()
+    ]
+    return "\n".join([f"{count} test heads:   full   foreground", *rows])
 
 
 def build_optimizers(
@@ -105,7 +129,8 @@ def build_optimizers(
 ) -> tuple[tuple[Optimizer, ...], tuple[LambdaLR, ...]]:
     """Muon for the matrices of the transformer, AdamW for all else, on one schedule.
 
-    Muon (Jordan et al. 2024) reached the same loss in less than half of the steps of AdamW alone.
+    In trials on these heads, AdamW alone took 3,000 to 4,000 steps to the full-frame score that
+    this reached after 2,000.
     """
     blocks = {id(p) for p in model.transformer_layers.parameters() if p.ndim == 2}
     matrices = [p for p in model.parameters() if id(p) in blocks]
@@ -153,7 +178,7 @@ def pretrain(
             optimizer.zero_grad()
         losses.append(float(loss.detach()))
         if step % report_every == 0 or step == steps:
-            full, inside = score(model, validation)
+            full, inside = score(model, validation)["network"]
             seconds = (time.perf_counter() - started) / step
             log.info(
                 "step %d: loss %.5f, held-out heads %.2f dB full, %.2f dB foreground, %.3f s/step",
@@ -173,7 +198,9 @@ def save_weights(model: GSLRM, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    goal = parser.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--out", type=Path, metavar="FILE", help="pretrain and write this file")
+    goal.add_argument("--score", type=Path, metavar="FILE", help="only score this file")
     parser.add_argument("--scenes", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=8500)
     parser.add_argument("--lr", type=float, default=6e-4, help="of AdamW")
@@ -183,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if options.score:
+        log.info(score_file(options.score, 100, workers=options.workers))
+        return
     scenes = load_scenes(options.scenes, "train", num_views=16, workers=options.workers)
     validation = load_scenes(24, "validation", num_views=16, workers=options.workers)
     log.info("rendered %d scenes", len(scenes))
