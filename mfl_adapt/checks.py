@@ -163,7 +163,7 @@ def _rule(kind: str, message: str) -> str:
     """Turn pydantic's ``Input should be greater than 0`` into a rule of our form."""
     if kind in _RULES:
         return _RULES[kind]
-    rule = message.removeprefix("Input should be ")
+    rule = message.removeprefix("Input should be ").replace("String should ", "text to ")
     return f"a value {rule}" if rule.startswith(("greater", "less")) else rule
 
 

@@ -26,15 +26,25 @@ def write_atomically(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_through(partial, data)
         partial.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise StorageError(
             f"{path}: expected to write {len(data)} bytes, got {error.strerror or error}. "
             f"Check the folder's permissions and the free space."
         ) from error
+    finally:  # also after Ctrl-C; where all went well there is nothing to delete
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_through(path: Path, data: bytes) -> None:
+    """Write a file and wait until it is on the disk.
+
+    Raises:
+        OSError: If that fails; half a file may be left.
+    """
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

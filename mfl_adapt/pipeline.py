@@ -156,10 +156,25 @@ def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> Ope
     views = _required(config.data.views, "data.views", "data.views.use=view_policies.held_out")
     policy: ViewPolicy = host.build(ViewPolicySpec, views.use, views.settings, where="data.views")
     prepared = PreparedDataset(conform(sample, contract) for sample in _prepare(config, host))
+    _check_views(prepared, policy)
     rule = config.data.split
     split = split_samples(tuple(prepared), by=rule.by, validation=rule.validation, gap=rule.gap)
-    log.info("data: %d samples train, %d validate", len(split.train), len(split.validation))
+    log.debug("data: %d samples train, %d validate", len(split.train), len(split.validation))
     return OpenData(prepared, split, policy, contract)
+
+
+def _check_views(samples: PreparedDataset, policy: ViewPolicy) -> None:
+    """Ask the policy about every sample now: a step in the middle of the run would be late.
+
+    Raises:
+        DataError: If a sample has too few views.
+    """
+    for sample in samples:
+        try:
+            policy.train(sample.cameras, seed=0)
+            policy.evaluate(sample.cameras)
+        except DataError as error:
+            raise DataError(f"sample {sample.id}: {error}") from error
 
 
 def open_reader(config: RunConfig, host: PluginHost) -> Reader:
@@ -171,9 +186,12 @@ def open_reader(config: RunConfig, host: PluginHost) -> Reader:
     """
     path, chosen = config.data.path, config.data.reader
     if path is not None and not path.exists():
-        raise DataError(f"data.path: expected an existing file or folder, got {path}.")
+        raise DataError(
+            f"data.path: expected an existing file or folder, got {path}. Check the path."
+        )
     if chosen is None:
         chosen = Component(use=_recognize(path, host))
+        log.info("data.reader: %s knows %s", chosen.use, path)
     spec = host.component(ReaderSpec, chosen.use, where="data.reader").spec
     if spec.needs_path and path is None:
         raise ConfigError(
@@ -197,11 +215,12 @@ def _recognize(path: Path | None, host: PluginHost) -> str:
         )
     known = [reader.name for reader in host.readers_for(path)]
     if len(known) != 1:
-        active = ", ".join(reader.name for reader in host.components(ReaderSpec)) or "none"
+        readers = [one.name for one in host.components(ReaderSpec) if one.spec.needs_path]
         found = " and ".join(known) or "none"
         raise ConfigError(
             f"data.path: expected one active reader that knows {path}, got {found}. Active "
-            f"readers: {active}. Name one with --set data.reader=NAME, or add its plugin."
+            f"readers of files: {', '.join(readers) or 'none'}. Name one with --set "
+            "data.reader=NAME, which also tells what it misses, or add its plugin."
         )
     return known[0]
 

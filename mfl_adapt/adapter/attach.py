@@ -37,7 +37,7 @@ def attach(
     adapter = inject(base, method.peft_config(base.module), name=name, seed=seed)
     freeze_base(base.module, train_adapter=True)
     check_frozen(base.module, train_adapter=True)
-    logger.info(
+    logger.debug(
         "adapter %s: %d parameters on %d layers of %s",
         name,
         adapter.num_parameters(),

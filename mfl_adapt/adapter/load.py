@@ -102,7 +102,7 @@ def load(
     adapter.passport = stored.passport
     freeze_base(base.module, train_adapter=trainable)
     check_frozen(base.module, train_adapter=trainable)
-    logger.info("adapter %s loaded on %s", folder, base.id)
+    logger.debug("adapter %s loaded on %s", folder, base.id)
     return adapter
 
 

@@ -58,7 +58,7 @@ def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]
             CARD: model_card(complete).encode(),
         },
     )
-    logger.info("adapter %s saved to %s", attached.name, folder)
+    logger.debug("adapter %s saved to %s", attached.name, folder)
     return folder
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mfl_adapt.errors import StorageError
-from mfl_adapt.files import write_atomically
+from mfl_adapt.files import write_through
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -28,7 +28,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         StorageError: If the folder holds something else, or cannot be written; what was there
             before is untouched.
     """
-    folder = folder.resolve()
+    named, folder = folder, folder.resolve()
     _check_replaceable(folder, set(files))
     mark = uuid.uuid4().hex[:8]
     partial = folder.with_name(f".{folder.name}.{mark}.partial")
@@ -36,16 +36,14 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         partial.mkdir(parents=True)
         for name, content in files.items():
-            write_atomically(partial / name, content)
+            write_through(partial / name, content)
         _sync_folder(partial)
         _swap(partial, folder, old)
         _sync_folder(folder.parent)
-    except StorageError:
-        raise
     except OSError as error:
         raise StorageError(
-            f"{folder}: expected to write an adapter, got {error.strerror or error}. "
-            "Check the free space and the permissions of the folder."
+            f"{named}: expected to write an adapter of {sum(map(len, files.values()))} bytes, got "
+            f"{error.strerror or error}. Check the free space and the permissions of the folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -47,7 +47,7 @@ def _yield_to_path(loaded: LoadedConfig, host: ComponentHost) -> LoadedConfig:
         return loaded
     if needs_path(loaded, host):
         return loaded
-    logger.info(
+    logger.debug(
         "data.reader: %s of the preset makes its samples itself, so the other active readers are "
         "asked whether they know %s",
         data.reader.use,

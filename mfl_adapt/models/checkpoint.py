@@ -80,7 +80,7 @@ def read_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkp
         for name, value in named.items()
         if not name.startswith(_ASIDE)
     }
-    logger.info("read %d tensors from %s (SHA-256 %s)", len(tensors), path, digest)
+    logger.debug("read %d tensors from %s (SHA-256 %s)", len(tensors), path, digest)
     return Checkpoint(path, tensors, aside, digest)
 
 

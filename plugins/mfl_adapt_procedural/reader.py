@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 
@@ -82,7 +85,8 @@ class ProceduralReader:
         waiting = set(missing)
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
         try:
-            drawn = pool.map(partial(draw, config=self._config), missing, chunksize=4)
+            with _deaf_to_ctrl_c():
+                drawn = pool.map(partial(draw, config=self._config), missing, chunksize=4)
             for index in range(len(self)):
                 if index in waiting:
                     self._keep(index, _next_of(drawn))
@@ -104,6 +108,20 @@ def draw(index: int, config: ProceduralConfig) -> Sample:
         stream=config.seed,
         elevation_deg=config.elevation_deg or _DEFAULT_ELEVATION_DEG,
     )
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    # A terminal sends Ctrl-C to every process. The one that reads ends those that are started in
+    # here; left to themselves, each would print a traceback.
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where signals cannot be changed
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _next_of(drawn: Iterator[Sample]) -> Sample:

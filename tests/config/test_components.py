@@ -146,7 +146,7 @@ def test_named_plugin_of_checks_needs_no_place(resolve):
 
 
 def test_path_of_the_user_beats_a_preset_that_needs_none(resolve, caplog):
-    caplog.set_level("INFO", logger="mfl_adapt.config.claims")
+    caplog.set_level("DEBUG", logger="mfl_adapt.config.claims")
     assert resolve(overrides=["data.path=mice"]).config.data.reader is None
     assert "procedural.mice of the preset" in caplog.text
 
