@@ -156,25 +156,34 @@ def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> Ope
     views = _required(config.data.views, "data.views", "data.views.use=view_policies.held_out")
     policy: ViewPolicy = host.build(ViewPolicySpec, views.use, views.settings, where="data.views")
     prepared = PreparedDataset(conform(sample, contract) for sample in _prepare(config, host))
-    _check_views(prepared, policy)
+    _check_views(prepared, policy, batch=config.train.batch)
     rule = config.data.split
     split = split_samples(tuple(prepared), by=rule.by, validation=rule.validation, gap=rule.gap)
     log.debug("data: %d samples train, %d validate", len(split.train), len(split.validation))
     return OpenData(prepared, split, policy, contract)
 
 
-def _check_views(samples: PreparedDataset, policy: ViewPolicy) -> None:
+def _check_views(samples: PreparedDataset, policy: ViewPolicy, *, batch: int) -> None:
     """Ask the policy about every sample now: a step in the middle of the run would be late.
 
     Raises:
-        DataError: If a sample has too few views.
+        DataError: If a sample has too few views, or samples that may meet in one batch give
+            different numbers of views.
     """
+    counts: dict[tuple[int, int], str] = {}
     for sample in samples:
         try:
-            policy.train(sample.cameras, seed=0)
+            split = policy.train(sample.cameras, seed=0)
             policy.evaluate(sample.cameras)
         except DataError as error:
             raise DataError(f"sample {sample.id}: {error}") from error
+        counts.setdefault((len(split.inputs), len(split.targets)), sample.id)
+    if len(counts) > 1 and batch > 1:
+        found = " and ".join(f"{i} + {t} in {name}" for (i, t), name in counts.items())
+        raise DataError(
+            f"data.views: expected the same number of inputs + targets in every sample of a batch, "
+            f"got {found}. Set data.views.targets, or train.batch=1."
+        )
 
 
 def open_reader(config: RunConfig, host: PluginHost) -> Reader:

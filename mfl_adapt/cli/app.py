@@ -106,13 +106,23 @@ def root(
 ) -> None:
     """Adapters that fit frozen FaceLift models to new species."""
     if verbose:
-        logging.getLogger("mfl_adapt").setLevel(logging.DEBUG)
+        from mfl_adapt.plugin.discovery import find_installed
+
+        # Not the root: numba alone would fill the screen.
+        for name in ("mfl_adapt", *(one.module for one in find_installed())):
+            logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def main() -> None:
     """Run the command line; the entry point of ``mfl-adapt``."""
     # Threads that spin while they wait cost a shared machine thirty times their share.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    logging.getLogger("mfl_adapt").setLevel(logging.INFO)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_worth_reading)
     app(prog_name="mfl-adapt")
+
+
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """Pass warnings of anybody, and the rest only of our own rooms and plugins."""
+    return record.levelno >= logging.WARNING or record.name.startswith("mfl_adapt")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from mfl_adapt.data import StepSampler
 from mfl_adapt.plugin import LossContext
 from mfl_adapt.render import render
-from mfl_adapt.train.accelerator import build_accelerator
 from mfl_adapt.train.guards import check_gradient
 from mfl_adapt.train.interrupt import GracefulStop
 from mfl_adapt.train.objective import Objective, Term
@@ -20,11 +20,12 @@ from mfl_adapt.train.session import Session
 from mfl_adapt.train.views import next_batch
 
 
-def train(run: Session, report: Callable[[Step], None]) -> int:
+def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]) -> int:
     """Train an adapter; its parameters change, the base's do not.
 
     Args:
         run: Its folder gets ``metrics.jsonl``, ``samples/`` and ``checkpoints/``.
+        accelerator: Device and number format.
         report: Called after every step.
 
     Returns:
@@ -35,7 +36,6 @@ def train(run: Session, report: Callable[[Step], None]) -> int:
         StorageError: If the folder cannot be written.
     """
     settings, contract = run.config.train, run.data.contract
-    accelerator = build_accelerator(settings.device, settings.precision)
     set_seed(run.config.seed)
     run.base.module.to(accelerator.device).train()
     parameters = run.adapter.parameters()

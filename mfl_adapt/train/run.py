@@ -15,6 +15,7 @@ from mfl_adapt.errors import TrainingError
 from mfl_adapt.evaluate import Evaluation, evaluate
 from mfl_adapt.pipeline import OpenRun, open_run
 from mfl_adapt.plugin.registry import PluginHost
+from mfl_adapt.train.accelerator import build_accelerator
 from mfl_adapt.train.folder import RunFolder, environment
 from mfl_adapt.train.loop import train
 from mfl_adapt.train.records import Step
@@ -66,6 +67,7 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
         MflAdaptError: If anything about configuration, data, weights or disk stops the run.
     """
     validate_components(loaded, host)
+    accelerator = build_accelerator(loaded.config.train.device, loaded.config.train.precision)
     opened = open_run(loaded, host)
     findings = examine(opened)
     adapter = adapters.attach(opened.base, opened.method, seed=loaded.config.seed)
@@ -73,7 +75,7 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
     listener.opened(session, findings)
     host.observers.run_started(run=session)
     before = adapters.base_digest(opened.base.module)
-    steps = train(session, listener.step)
+    steps = train(session, accelerator, listener.step)
     check_base_unchanged(session, before)
     evaluation = finish(session, steps, listener.evaluating)
     host.observers.run_finished(run=session)

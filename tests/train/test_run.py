@@ -30,6 +30,7 @@ def test_a_run_leaves_the_folder_of_the_design(small_run):
     assert [row["number"] for row in rows] == [1, 2, 3]
     assert set(rows[0]["parts"]) == {
         "masked_loss.masked_l2", "masked_loss.masked_ssim", "masked_loss.background",
+        "masked_loss.silhouette",
     }  # fmt: skip
     assert [step.number for step in listener.steps] == [1, 2, 3]
     assert listener.evaluated == [(1, 1)]
@@ -50,7 +51,7 @@ def test_the_base_is_frozen_and_gets_no_gradient(small_run):
 
 
 def test_a_changed_base_is_noticed(small_run, monkeypatch):
-    def meddle(session, report):
+    def meddle(session, accelerator, report):
         with torch.no_grad():
             session.base.module.input_layer_norm.weight[0] += 1e-6
         return 3
@@ -176,9 +177,12 @@ def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
         ("adapter=null", ConfigError, "adapter: expected a component, got nothing"),
     ],
 )
-def test_what_cannot_run_says_so(small_run, override, error, message):
+def test_what_cannot_run_says_so_before_it_makes_a_folder(
+    small_run, tmp_path, override, error, message
+):
     with pytest.raises(error, match=message):
         small_run(override)
+    assert not (tmp_path / "runs").exists()
 
 
 @without_cuda
