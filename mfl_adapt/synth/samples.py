@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from mfl_adapt.cameras import facelift_ring, facelift_slots, lab_rig, random_rig
+from mfl_adapt.cameras import (
+    FACELIFT_DISTANCE,
+    FACELIFT_FOCAL_RATIO,
+    facelift_ring,
+    facelift_slots,
+    lab_rig,
+    random_rig,
+)
 from mfl_adapt.images.digest import digest_views
 from mfl_adapt.synth.constants import GENERATOR_VERSION, RigName, Species, Split
 from mfl_adapt.synth.renderer import Picture, render_view
@@ -34,6 +41,7 @@ def make_rig(
     size: int = 64,
     num_views: int = 16,
     elevation_deg: tuple[float, float] = FACELIFT_ELEVATION_DEG,
+    focal_ratio: float = FACELIFT_FOCAL_RATIO,
 ) -> Cameras:
     """Cameras of a sample; what is random in them depends on species and seed alone.
 
@@ -46,6 +54,8 @@ def make_rig(
         size: Picture side in pixels.
         num_views: Number of cameras of ``ring`` and ``random``; the others have six.
         elevation_deg: Least and greatest elevation in ``ring`` and ``random``.
+        focal_ratio: Focal length over picture width in ``ring`` and ``random``; FaceLift's is
+            1.07225, the lab rig's lenses have 1.52 to 1.60.
 
     Returns:
         The cameras, all looking at the origin.
@@ -61,9 +71,14 @@ def make_rig(
     if rig == "lab":
         return lab_rig(size)
     if rig == "random":
-        return random_rig(rng, num_views, size=size, elevation_deg=elevation_deg)
+        ratios = (focal_ratio, focal_ratio)
+        return random_rig(
+            rng, num_views, size=size, elevation_deg=elevation_deg, focal_ratio=ratios
+        )
     phase, elevation = rng.uniform(0.0, 360.0), rng.uniform(*elevation_deg)
-    return facelift_ring(num_views, elevation, size=size, phase_deg=phase)
+    return facelift_ring(
+        num_views, elevation, FACELIFT_DISTANCE, focal_ratio, size=size, phase_deg=phase
+    )
 
 
 def render_scene(scene: Scene, cameras: Cameras) -> list[Picture]:
@@ -90,6 +105,7 @@ def render_sample(
     num_views: int = 16,
     stream: int = 0,
     elevation_deg: tuple[float, float] = FACELIFT_ELEVATION_DEG,
+    focal_ratio: float = FACELIFT_FOCAL_RATIO,
 ) -> Sample:
     """Draw one scene and render it as a calibrated sample.
 
@@ -106,6 +122,8 @@ def render_sample(
         num_views: Number of cameras of ``ring`` and ``random``; the others have six.
         stream: Another series of scenes within the split.
         elevation_deg: Least and greatest elevation in ``ring`` and ``random``.
+        focal_ratio: Focal length over picture width in ``ring`` and ``random``; FaceLift's is
+            1.07225, the lab rig's lenses have 1.52 to 1.60.
 
     Returns:
         The sample with one provenance record.
@@ -116,7 +134,13 @@ def render_sample(
     """
     seed = scene_seed(split, index, stream=stream)
     cameras = make_rig(
-        species, seed, rig, size=size, num_views=num_views, elevation_deg=elevation_deg
+        species,
+        seed,
+        rig,
+        size=size,
+        num_views=num_views,
+        elevation_deg=elevation_deg,
+        focal_ratio=focal_ratio,
     )
     pictures = render_scene(make_scene(species, seed), cameras)
     views = tuple(
@@ -131,6 +155,7 @@ def render_sample(
         "size": size,
         "num_views": len(views),
         "elevation_deg": list(elevation_deg),
+        "focal_ratio": focal_ratio,
     }
     session = f"{species}-{split}-{stream}"
     name = f"{session}-{index:06d}"

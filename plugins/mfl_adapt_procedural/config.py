@@ -31,6 +31,8 @@ class ProceduralConfig(ComponentConfig):
         num_views: Cameras of ``ring`` and ``random``, 8 unless given; the other rigs have six.
         elevation_deg: Least and greatest elevation in ``ring`` (drawn once per sample) and
             ``random`` (once per view); 20 unless given.
+        focal_ratio: Focal length over picture width in ``ring`` and ``random``; FaceLift's 1.07225
+            unless given.
         size: Picture side in pixels.
         workers: Processes that render a whole pass; 0 renders in this one. Rendering holds the
             interpreter's lock, so threads would not help. A script that sets this needs the usual
@@ -46,6 +48,7 @@ class ProceduralConfig(ComponentConfig):
     rig: Literal["ring", "random", "slots", "lab"] = "ring"
     num_views: int | None = Field(default=None, ge=1)
     elevation_deg: tuple[float, float] | None = None
+    focal_ratio: float | None = Field(default=None, gt=0)
     size: int = Field(default=64, ge=8)
     workers: int = Field(default=0, ge=0)
     cache: Path | None = None
@@ -57,6 +60,8 @@ class ProceduralConfig(ComponentConfig):
             raise ValueError(f"rig '{self.rig}' has six cameras, got num_views {self.num_views}")
         if self.rig in _FIXED_RIGS and self.elevation_deg is not None:
             raise ValueError(f"rig '{self.rig}' has elevations of its own; remove elevation_deg")
+        if self.rig in _FIXED_RIGS and self.focal_ratio is not None:
+            raise ValueError(f"rig '{self.rig}' has lenses of its own; remove focal_ratio")
         if self.elevation_deg is not None:
             low, high = self.elevation_deg
             if not -89.0 <= low <= high <= 89.0:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 
+from mfl_adapt.cameras import FACELIFT_FOCAL_RATIO
 from mfl_adapt.errors import DataError
 from mfl_adapt.synth import render_sample
 from mfl_adapt.types import Sample
@@ -107,6 +108,7 @@ def draw(index: int, config: ProceduralConfig) -> Sample:
         num_views=config.num_views or _DEFAULT_VIEWS,
         stream=config.seed,
         elevation_deg=config.elevation_deg or _DEFAULT_ELEVATION_DEG,
+        focal_ratio=config.focal_ratio or FACELIFT_FOCAL_RATIO,
     )
 
 

@@ -8,7 +8,11 @@ from typer.testing import CliRunner
 
 from mfl_adapt.cli.app import app
 
-MICE = ("--set", "data.reader.samples=4", "--set", "data.split.validation=0.25")
+SETTINGS = ("samples=4", "num_views=8")
+MICE = [f"--set=data.reader.{one}" for one in SETTINGS] + [
+    "--set=data.split.validation=0.25",
+    "--set=data.split.gap=0",
+]
 
 
 @pytest.fixture(scope="module")

@@ -66,4 +66,4 @@ def test_origins_cover_every_value():
     assert rows["seed"] == (3, "--set")
     assert rows["adapter.r"] == (16, "preset")
     assert rows["train.weight_decay"] == (0.0, "default")
-    assert rows["losses.masked_loss.background.weight"] == (0.5, "preset")
+    assert rows["losses.masked_loss.background.weight"] == (2.0, "preset")

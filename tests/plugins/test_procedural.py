@@ -175,3 +175,17 @@ def test_a_changed_picture_in_the_cache_is_noticed(tmp_path):
 def test_settings_that_cannot_be_used(settings, match):
     with pytest.raises(ValidationError, match=match):
         MiceConfig(**settings)
+
+
+def test_a_longer_lens_shows_a_larger_mouse():
+    near, far = (
+        ProceduralReader(MiceConfig(**SMALL | {"size": 48}, focal_ratio=ratio))[0]
+        for ratio in (1.5, 1.0)
+    )
+    assert near.cameras.fxfycxcy[0].tolist() == [72.0, 72.0, 24.0, 24.0]
+    assert near.views[0].mask.sum() > 1.8 * far.views[0].mask.sum()  # 1.5 squared, less what is cut
+
+
+def test_fixed_rigs_have_lenses_of_their_own():
+    with pytest.raises(ValidationError, match="rig 'lab' has lenses of its own"):
+        MiceConfig(rig="lab", focal_ratio=1.5)

@@ -12,6 +12,8 @@ from mfl_adapt.train.run import Result, run_training
 
 SMALL = (
     "data.reader.samples=5",
+    "data.reader.num_views=8",
+    "data.views.targets=4",
     "data.split.validation=0.2",
     "data.split.gap=0",
     "train.steps=3",
