@@ -1,13 +1,10 @@
 """Where a run computes, and in which number format."""
 
-import logging
-
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from mfl_adapt.errors import TrainingError
-
-log = logging.getLogger(__name__)
 
 MIXED_PRECISION = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
 
@@ -36,11 +33,12 @@ def build_accelerator(device: str, precision: str) -> Accelerator:
             "train.precision: expected bf16 or fp32 on the CPU, got fp16. "
             "Use --set train.precision=bf16."
         )
+    # The library keeps one state for the whole process and refuses a second run that differs.
+    AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision], cpu=on_cpu)
     if accelerator.num_processes > 1:
         raise TrainingError(
             f"train: expected one process, got {accelerator.num_processes}. "
             "Start it with mfl-adapt train, not with a launcher of several processes."
         )
-    log.info("train: on %s in %s", accelerator.device, precision)
     return accelerator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from mfl_adapt.train.optim import build_optimizer
 from mfl_adapt.train.records import Recorder, Step
 from mfl_adapt.train.session import Session
 from mfl_adapt.train.views import next_batch
+
+log = logging.getLogger(__name__)
 
 
 def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]) -> int:
@@ -36,6 +39,7 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
         StorageError: If the folder cannot be written.
     """
     settings, contract = run.config.train, run.data.contract
+    log.info("train: on %s in %s", accelerator.device, settings.precision)
     set_seed(run.config.seed)
     run.base.module.to(accelerator.device).train()
     parameters = run.adapter.parameters()

@@ -105,5 +105,6 @@ def test_ctrl_c_while_workers_draw_is_one_line(empty_folder):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=300)
-    assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+    said = "rendering 500 samples with 2 processes\ninterrupted\n"
+    assert (process.returncode, stdout, stderr) == (130, "", said)
     assert not (empty_folder / "runs").exists()
