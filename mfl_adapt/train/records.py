@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mfl_adapt.adapter import save
+from mfl_adapt.evaluate.held_out import predict
 from mfl_adapt.metrics import foreground_psnr
-from mfl_adapt.render import render
 from mfl_adapt.report import save_contact_sheet
 from mfl_adapt.train.session import Session
 from mfl_adapt.train.views import held_out_batch
@@ -96,15 +96,9 @@ class Recorder:
     def save_pictures(self, *, step: int) -> None:
         """Draw the held-out views of a few samples as a contact sheet."""
         batch, settings = self._batch, self._run.config.train
+        background = self._run.data.contract.background
         with self._accelerator.autocast():
-            gaussians = self._run.base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)
-        pred = render(
-            gaussians,
-            batch.targets.cameras,
-            background=self._run.data.contract.background,
-            backend=settings.backend,
-            depth=False,
-        ).rgb
+            pred = predict(self._run.base, batch, settings.backend, background).rgb
         path = self._run.folder.path / "samples" / f"step-{step:06d}.png"
         save_contact_sheet(path, batch.targets.rgb, pred)
 
