@@ -101,8 +101,37 @@ class Similarity:
 
 
 @dataclass(frozen=True, slots=True)
+class RawCamera:
+    """A camera as the recording's calibration gives it, lens included.
+
+    Attributes:
+        c2w: Camera to raw world, row-major 4x4, OpenCV axes.
+        fxfycxcy: Focal lengths and principal point in pixels of the raw frame.
+        height: Height of the raw frame in pixels.
+        width: Width of the raw frame in pixels.
+        lens: How a lens bends rays: ``pinhole`` not at all, ``brown`` as OpenCV's standard model,
+            ``fisheye`` as OpenCV's fisheye model.
+        distortion: Coefficients in OpenCV's order: k1 k2 p1 p2 [k3 [k4 k5 k6]] for ``brown``,
+            k1 k2 k3 k4 for ``fisheye``, none for ``pinhole``.
+        skew: Entry of the intrinsic matrix that shears x by y, in pixels.
+    """
+
+    c2w: tuple[tuple[float, float, float, float], ...]
+    fxfycxcy: tuple[float, float, float, float]
+    height: int
+    width: int
+    lens: Literal["pinhole", "brown", "fisheye"] = "pinhole"
+    distortion: tuple[float, ...] = ()
+    skew: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """One step of a sample's history, enough to undo it.
+
+    The views are chosen first (``order``), then their pixels move (``pixel_maps``), and the world
+    changes (``world``). The first step, a reader's, also names the raw cameras: its pixel maps
+    start at raw pixels whose lens distortion has been undone with the raw intrinsics kept.
 
     Attributes:
         step: Component that made it, as the user typed it (``facelift_reader``, ``conform``).
@@ -110,6 +139,10 @@ class Provenance:
         digest: SHA-256 over the pixels and cameras that came out.
         pixel_maps: Per view, row-major 3x3 from old to new pixel coordinates; empty = identity.
         world: Old world to new world.
+        order: Per view, its index among the old views; empty = all, as they were.
+        raw_cameras: Per view, the recording's camera; empty in all steps but a reader's.
+        exact: False where picture and camera agree only approximately from here on; ``params``
+            then holds the bound of the error.
     """
 
     step: str
@@ -117,6 +150,9 @@ class Provenance:
     digest: str = ""
     pixel_maps: tuple[tuple[tuple[float, float, float], ...], ...] = ()
     world: Similarity = Similarity()
+    order: tuple[int, ...] = ()
+    raw_cameras: tuple[RawCamera, ...] = ()
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +161,8 @@ class View:
 
     Attributes:
         name: Name of the view (``cam_000``), unique in its sample.
-        rgb: Straight (not premultiplied) sRGB colour, [H, W, 3] uint8.
+        rgb: Straight (not premultiplied) sRGB colour, [H, W, 3], uint8, or uint16 until
+            ``conform``.
         mask: Opacity of the subject, [H, W] uint8, 255 inside; None where nobody made one yet.
         c2w: Camera to world, [4, 4] float64, OpenCV axes.
         fxfycxcy: Focal lengths and principal point in pixels, [4] float64.
