@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Below this sine of the angle between forward and up, "right" is rounding noise.
 _LEAST_SINE = 1e-6
+# Rounding of camera centres, relative to their size.
+_SAME_PLACE = 1e-9
 
 
 def look_at(
@@ -61,3 +63,34 @@ def look_at(
     c2w[..., :3, 3] = centers
     c2w[..., 3, 3] = 1.0
     return c2w
+
+
+def look_at_map(c2w_old: Float, fxfycxcy_old: Float, c2w_new: Float, fxfycxcy_new: Float) -> Float:
+    """Pixel map between two cameras with one centre; exact for any scene.
+
+    Args:
+        c2w_old: Camera to world of the camera that took the picture, [4, 4].
+        fxfycxcy_old: Its focal lengths and principal point in pixels, [4].
+        c2w_new: Camera to world of the camera that should see it, [4, 4].
+        fxfycxcy_new: Its focal lengths and principal point in pixels, [4].
+
+    Returns:
+        3x3 from old to new pixel coordinates.
+
+    Raises:
+        DataError: If the two cameras are at different places: then no map exists.
+    """
+    old, new = np.asarray(c2w_old, np.float64), np.asarray(c2w_new, np.float64)
+    apart = float(np.linalg.norm(old[:3, 3] - new[:3, 3]))
+    if apart > _SAME_PLACE * max(1.0, float(np.abs(old[:3, 3]).max())):
+        raise DataError(
+            f"look_at_map: expected two cameras with one centre, got centres {apart:.3g} apart. "
+            f"A camera can be turned and zoomed without knowing the scene, but not moved."
+        )
+    turn = np.linalg.solve(new[:3, :3], old[:3, :3])
+    return _matrix(fxfycxcy_new) @ turn @ np.linalg.inv(_matrix(fxfycxcy_old))
+
+
+def _matrix(fxfycxcy: Float) -> Float:
+    fx, fy, cx, cy = fxfycxcy
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

@@ -23,6 +23,7 @@ FACELIFT_DISTANCE = 2.7
 FACELIFT_FOCAL_RATIO = 0.5 / math.tan(math.radians(25.0))
 # Front, front-right, right, back, left, front-left; right and left are the subject's.
 FACELIFT_SLOTS_DEG = (270.0, 225.0, 180.0, 90.0, 0.0, 315.0)
+FACELIFT_SLOT_NAMES = ("front", "front_right", "right", "back", "left", "front_left")
 
 # A published six-camera rig for freely moving mice, cameras 0..5: distance from the origin in
 # raw units, elevation, azimuth, and focal length in pixels of the 1152 x 1024 video.
@@ -107,9 +108,10 @@ def turntable(num_views: int, size: int = 512) -> Cameras:
 
 
 def lab_rig(size: int = 512) -> Cameras:
-    """A real laboratory rig of six cameras, scaled so that the mean distance is 2.7.
+    """A real laboratory rig of six cameras, scaled to show a subject as large as FaceLift's ring.
 
-    Distances, elevations, azimuths and focal lengths are the rig's own. The focal lengths are
+    Its lenses are longer than FaceLift's, so the mean distance becomes 4.1 instead of 2.7: that
+    is the scale at which a subject has the contract's extent. Distances, elevations, azimuths and focal lengths are the rig's own. The focal lengths are
     those after the central 1024 x 1024 crop of the video and a resize to ``size`` (778 to 818 px
     at 512). Three things are idealised: every camera looks straight at the origin, the principal
     point is in the middle, and fy equals fx. In the raw recording the animal is off the origin.
@@ -118,8 +120,9 @@ def lab_rig(size: int = 512) -> Cameras:
         RangeError: If the size is below 1.
     """
     raw = np.asarray(LAB_DISTANCES)
-    distances = raw * (FACELIFT_DISTANCE / raw.mean())
     ratios = np.asarray(LAB_FOCALS_PX) / LAB_CROP_PX
+    # Apparent size goes with focal ratio over distance; here on average over the cameras.
+    distances = raw * FACELIFT_DISTANCE / FACELIFT_FOCAL_RATIO * float((ratios / raw).mean())
     return orbit(LAB_AZIMUTHS_DEG, LAB_ELEVATIONS_DEG, distances, ratios, size)
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Rays within about 0.1 degree of parallel have no meeting point worth the name.
 _LEAST_SPREAD = 1e-6
 _ROUNDS = 20
+# Movement of the point from round to round that is rounding, as a share of its nearest depth.
+_SETTLED = 1e-13
 # Residual at which a view has half its weight, at the least: clicks and centroids are no better.
 _LEAST_SCALE_PX = 0.5
 
@@ -57,7 +59,9 @@ def triangulate(pixels: Float, c2w: Float, fxfycxcy: Float) -> Triangulation:
     if len(pixels) < 2:
         raise DataError(f"triangulate: expected at least two views, got {len(pixels)}. Add views.")
     directions = ray_directions(pixels[:, None], c2w, fxfycxcy)[:, 0]
-    weights = np.ones(len(pixels))
+    # A metre spans more pixels near by than far away, and more through a longer lens.
+    focals = np.sqrt(fxfycxcy[:, 0] * fxfycxcy[:, 1])
+    weights, last = np.ones(len(pixels)), np.full(3, np.inf)
     for _ in range(_ROUNDS):
         point = nearest_point(c2w[:, :3, 3], directions, weights)
         seen, depth = project(point[None, None], c2w, fxfycxcy)
@@ -66,8 +70,10 @@ def triangulate(pixels: Float, c2w: Float, fxfycxcy: Float) -> Triangulation:
         if not np.isfinite(residuals).all():
             break
         scale = max(1.4826 * float(np.median(residuals)), _LEAST_SCALE_PX)
-        # A metre near by spans more pixels than far away, hence the depth.
-        weights = 1.0 / (1.0 + (residuals / scale) ** 2) / depth[:, 0] ** 2
+        weights = (focals / depth[:, 0]) ** 2 / (1.0 + (residuals / scale) ** 2)
+        if np.abs(point - last).max() <= _SETTLED * depth.min():
+            break
+        last = point
     return Triangulation(point, residuals)
 
 

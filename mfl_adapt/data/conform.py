@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mfl_adapt.errors import DataError, RangeError
-from mfl_adapt.images import digest_views, resize_map, warp_view
-from mfl_adapt.types import Provenance
+from mfl_adapt.images import resize_map, warp_sample
 
 if TYPE_CHECKING:
     from mfl_adapt.types import RigContract, Sample, View
@@ -16,8 +14,8 @@ if TYPE_CHECKING:
 def conform(sample: Sample, contract: RigContract, size: int | None = None) -> Sample:
     """Resize picture, mask and camera of every view together.
 
-    Colour stays straight: the background is put behind it in ``collate``, so that masks remain
-    usable until then.
+    Pictures of 16 bits become 8-bit ones here. Colour stays straight: the background is put
+    behind it in ``collate``, so that masks remain usable until then.
 
     Args:
         sample: Square views with masks, of any size; it stays as it is.
@@ -42,18 +40,14 @@ def conform(sample: Sample, contract: RigContract, size: int | None = None) -> S
     for view in sample.views:
         _check_square(view, sample)
         _check_mask(view, sample)
-    maps = [resize_map((view.height, view.width), (side, side)) for view in sample.views]
-    views = tuple(
-        warp_view(view, pixel_map, side, side)
-        for view, pixel_map in zip(sample.views, maps, strict=True)
-    )
-    step = Provenance(
+    return warp_sample(
+        sample,
         step="conform",
         params={"size": side},
-        digest=digest_views(views),
-        pixel_maps=tuple(tuple(tuple(row) for row in pixel_map.tolist()) for pixel_map in maps),
+        pixel_maps=[resize_map((v.height, v.width), (side, side)) for v in sample.views],
+        sizes=[(side, side)] * len(sample.views),
+        bits=8,
     )
-    return replace(sample, views=views, provenance=(*sample.provenance, step))
 
 
 def _check_square(view: View, sample: Sample) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mfl_adapt.checks import check_range, check_shape
+from mfl_adapt.images.depth import largest
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes, Float
@@ -16,7 +17,7 @@ def composite(rgb: Bytes, mask: Bytes, background: float) -> Float:
     The sum is taken on sRGB-encoded values, as FaceLift does with its training pictures.
 
     Args:
-        rgb: Straight sRGB colour, [H, W, 3] uint8.
+        rgb: Straight sRGB colour, [H, W, 3] uint8 or uint16.
         mask: Alpha, [H, W] uint8.
         background: Grey level behind the subject, in [0, 1].
 
@@ -31,4 +32,4 @@ def composite(rgb: Bytes, mask: Bytes, background: float) -> Float:
     check_shape("composite: mask", mask, list(rgb.shape[:2]))
     check_range("composite: background", background, 0.0, 1.0)
     alpha = mask[:, :, None] / 255.0
-    return rgb / 255.0 * alpha + background * (1.0 - alpha)
+    return rgb / largest(rgb.dtype) * alpha + background * (1.0 - alpha)

@@ -1,14 +1,15 @@
-"""Pictures from files: straight 8-bit colour and the mask that their alpha holds."""
+"""Pictures from files: straight colour and the mask that their alpha holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from mfl_adapt.errors import DataError
 from mfl_adapt.images.containers import JPEG_SIGNATURE, PNG_SIGNATURE, bare_png, check_jpeg
+from mfl_adapt.images.depth import to_8_bit
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes
@@ -18,7 +19,7 @@ class Picture(NamedTuple):
     """A decoded picture.
 
     Attributes:
-        rgb: Straight (not premultiplied) sRGB colour, [H, W, 3] uint8.
+        rgb: Straight (not premultiplied) sRGB colour, [H, W, 3] uint8, or uint16 where asked for.
         mask: Alpha, [H, W] uint8, 255 inside; None where the file has no alpha.
     """
 
@@ -26,14 +27,16 @@ class Picture(NamedTuple):
     mask: Bytes | None
 
 
-def load_picture(path: Path) -> Picture:
+def load_picture(path: Path, bits: Literal[8, 16] = 8) -> Picture:
     """Read a PNG or JPEG file.
 
     Args:
         path: File to read.
+        bits: 8 divides 16-bit values by 257 and rounds; 16 keeps 16-bit colour as it is. The mask
+            has 8 bits always.
 
     Returns:
-        The picture; 16-bit values are divided by 257 and rounded, grey becomes three channels.
+        The picture; grey becomes three channels.
 
     Raises:
         DataError: If the file is missing, unreadable, truncated, damaged or of another kind.
@@ -45,10 +48,10 @@ def load_picture(path: Path) -> Picture:
             f"{path}: expected a PNG or JPEG file, got {error.strerror or error}. "
             f"Check the path and its permissions."
         ) from error
-    return decode_picture(data, str(path))
+    return decode_picture(data, str(path), bits)
 
 
-def decode_picture(data: bytes, source: str) -> Picture:
+def decode_picture(data: bytes, source: str, bits: Literal[8, 16] = 8) -> Picture:
     """Decode a PNG or JPEG from memory.
 
     The pixels come as stored: an EXIF orientation is not applied, since a calibration refers to
@@ -57,9 +60,11 @@ def decode_picture(data: bytes, source: str) -> Picture:
     Args:
         data: The whole file.
         source: Where it came from, for messages.
+        bits: 8 divides 16-bit values by 257 and rounds; 16 keeps 16-bit colour as it is. The mask
+            has 8 bits always.
 
     Returns:
-        The picture; 16-bit values are divided by 257 and rounded, grey becomes three channels.
+        The picture; grey becomes three channels.
 
     Raises:
         DataError: If the bytes are no whole PNG or JPEG of 8 or 16 bits.
@@ -76,7 +81,12 @@ def decode_picture(data: bytes, source: str) -> Picture:
             f"{source}: expected a picture that decodes, got damaged pixel data. "
             f"Copy or export the file again."
         )
-    return _split_channels(_to_8_bit(pixels, source))
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"{source}: expected 8 or 16 bits per channel, got {pixels.dtype}. "
+            f"Export it as 8- or 16-bit PNG."
+        )
+    return _split_channels(to_8_bit(pixels) if bits == 8 else pixels)
 
 
 def _checked(data: bytes, source: str) -> bytes:
@@ -91,22 +101,10 @@ def _checked(data: bytes, source: str) -> bytes:
     )
 
 
-def _to_8_bit(pixels: Any, source: str) -> Bytes:
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        # 65535 = 257 * 255, and adding 128 before the division rounds to nearest.
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    raise DataError(
-        f"{source}: expected 8 or 16 bits per channel, got {pixels.dtype}. "
-        f"Export it as 8- or 16-bit PNG."
-    )
-
-
 def _split_channels(pixels: Bytes) -> Picture:
     """Split OpenCV's grey, BGR or BGRA."""
     if pixels.ndim == 2:
         return Picture(np.repeat(pixels[:, :, None], 3, axis=2), None)
     rgb = np.ascontiguousarray(pixels[:, :, 2::-1])
-    mask = np.ascontiguousarray(pixels[:, :, 3]) if pixels.shape[2] == 4 else None
+    mask = np.ascontiguousarray(to_8_bit(pixels[:, :, 3])) if pixels.shape[2] == 4 else None
     return Picture(rgb, mask)

@@ -21,10 +21,12 @@ def digest_views(views: Iterable[View]) -> str:
     digest = hashlib.sha256()
     for view in views:
         header = f"{view.name}\n{view.height} {view.width} {view.mask is not None}\n"
+        if view.rgb.dtype != np.uint8:  # absent for 8 bits, whose digests are older than 16 bits
+            header += f"{view.rgb.dtype}\n"
         digest.update(header.encode())
-        digest.update(np.ascontiguousarray(view.rgb).tobytes())
+        digest.update(np.ascontiguousarray(view.rgb).data)
         if view.mask is not None:
-            digest.update(np.ascontiguousarray(view.mask).tobytes())
+            digest.update(np.ascontiguousarray(view.mask).data)
         for numbers in (view.c2w, view.fxfycxcy):
             digest.update(np.asarray(numbers, dtype="<f8").tobytes())
     return digest.hexdigest()

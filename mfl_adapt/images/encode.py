@@ -1,9 +1,9 @@
-"""Pictures to files: 8-bit PNG with straight alpha."""
+"""Pictures to files: PNG of 8 or 16 bits with straight alpha."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,11 +19,11 @@ def encode_png(rgb: Bytes, mask: Bytes | None = None) -> bytes:
     """Encode a picture so that decoding it gives the same bytes back.
 
     Args:
-        rgb: Straight sRGB colour, [H, W, 3] uint8; kept under a mask of 0 too.
+        rgb: Straight sRGB colour, [H, W, 3] uint8 or uint16; kept under a mask of 0 too.
         mask: Alpha, [H, W] uint8; None writes a picture without alpha.
 
     Returns:
-        An RGBA or RGB PNG of 8 bits per channel.
+        An RGBA or RGB PNG with the colour's bits per channel.
 
     Raises:
         ShapeError: If the shapes are others.
@@ -32,10 +32,12 @@ def encode_png(rgb: Bytes, mask: Bytes | None = None) -> bytes:
     import cv2
 
     check_shape("encode_png: rgb", rgb, [None, None, 3])
-    layers = [rgb[:, :, ::-1]]
+    deep = rgb.dtype == np.uint16
+    layers: list[Any] = [rgb[:, :, ::-1]]
     if mask is not None:
         check_shape("encode_png: mask", mask, list(rgb.shape[:2]))
-        layers.append(mask[:, :, None])
+        # 257 * 255 = 65535, so that a 16-bit alpha reads back as the same mask.
+        layers.append((mask.astype(np.uint16) * 257 if deep else mask)[:, :, None])
     whole, data = cv2.imencode(".png", np.concatenate(layers, axis=2))
     if not whole:
         raise StorageError(
@@ -49,7 +51,7 @@ def save_picture(path: Path, rgb: Bytes, mask: Bytes | None = None) -> None:
 
     Args:
         path: File to write; replaced if it exists.
-        rgb: Straight sRGB colour, [H, W, 3] uint8.
+        rgb: Straight sRGB colour, [H, W, 3] uint8 or uint16.
         mask: Alpha, [H, W] uint8; None writes a picture without alpha.
 
     Raises:

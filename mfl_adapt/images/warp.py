@@ -1,4 +1,4 @@
-"""The one way to move pixels: picture, mask and camera by the same map.
+"""Picture, mask and camera of one view, moved by the same map.
 
 A map is a 3x3 matrix from old to new pixel coordinates, pixel centres at +0.5. With a camera
 x ~ K R (X - C), the warped picture is x' ~ H K R (X - C), and H K splits uniquely into new
@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfl_adapt.cameras import pixel_grid
 from mfl_adapt.checks import check_finite, check_range, check_shape
 from mfl_adapt.errors import RangeError
+from mfl_adapt.images.depth import to_8_bit
+from mfl_adapt.images.resample import Frame, Grid, resample, window_of
 
 if TYPE_CHECKING:
-    from mfl_adapt.types import Bytes, Float, View
+    from mfl_adapt.types import Float, View
 
-# Largest skew, relative to the focal length, that is taken for rounding.
-_SKEW = 1e-6
+# Largest skew, relative to the focal length, that is taken for rounding: 1e-5 px at most.
+_SKEW = 1e-8
 _LARGEST_SIDE = 32767
 _MOST_SAMPLES = 16
-# Sample points held at once, so that shrinking a large photograph needs no gigabytes.
-_BAND_SAMPLES = 2_000_000
 
 
 def resize_map(old_size: tuple[int, int], new_size: tuple[int, int]) -> Float:
@@ -33,7 +32,31 @@ def resize_map(old_size: tuple[int, int], new_size: tuple[int, int]) -> Float:
     return np.diag([new_size[1] / old_size[1], new_size[0] / old_size[0], 1.0])
 
 
-def warp_view(view: View, pixel_map: Float, height: int, width: int) -> View:
+def to_rows(pixel_map: Float) -> tuple[tuple[float, float, float], ...]:
+    """Write a map as a ``Provenance`` keeps it."""
+    return tuple((float(a), float(b), float(c)) for a, b, c in pixel_map)
+
+
+def oriented(pixel_map: Float, height: int, width: int) -> Float:
+    """Give a map the sign under which the old picture's middle is before the new camera.
+
+    Raises:
+        ShapeError: If the map is not 3x3.
+        RangeError: If it is not finite, or sends the middle to infinity.
+    """
+    pixel_map = np.asarray(pixel_map, np.float64)
+    check_shape("pixel_map", pixel_map, [3, 3])
+    check_finite("pixel_map", pixel_map)
+    depth = float(pixel_map[2] @ [width / 2, height / 2, 1.0])
+    if depth == 0.0:
+        raise RangeError(
+            "pixel_map: expected one that keeps the picture's middle in front of the camera, got "
+            "one that sends it to infinity. Turn the camera less."
+        )
+    return pixel_map * np.sign(depth)
+
+
+def warp_view(view: View, pixel_map: Float, height: int, width: int, bits: int = 16) -> View:
     """Resample a view and move its camera along.
 
     Pixels are averaged over their footprint where the map shrinks, and interpolated with a cubic
@@ -46,6 +69,7 @@ def warp_view(view: View, pixel_map: Float, height: int, width: int) -> View:
         pixel_map: 3x3 from old to new pixel coordinates (x, y, 1).
         height: Height of the new picture.
         width: Width of the new picture.
+        bits: 8 rounds a 16-bit picture to 8 bits, 16 leaves the kind as it is.
 
     Returns:
         The same view through the new camera. An identity map returns the same pixels.
@@ -54,16 +78,16 @@ def warp_view(view: View, pixel_map: Float, height: int, width: int) -> View:
         ShapeError: If the map is not 3x3.
         RangeError: If no camera can follow the map, or the new size is not a picture's.
     """
-    check_shape("warp_view: pixel_map", pixel_map, [3, 3])
-    check_finite("warp_view: pixel_map", pixel_map)
-    check_range("warp_view: height", height, 1, _LARGEST_SIDE)
-    check_range("warp_view: width", width, 1, _LARGEST_SIDE)
-    pixel_map = _in_front(np.asarray(pixel_map, np.float64), view)
+    check_range("warp: height", height, 1, _LARGEST_SIDE)
+    check_range("warp: width", width, 1, _LARGEST_SIDE)
+    pixel_map = oriented(pixel_map, view.height, view.width)
     c2w, fxfycxcy = warp_camera(view.c2w, view.fxfycxcy, pixel_map)
     rgb, mask = view.rgb, view.mask
     same_size = (height, width) == (view.height, view.width)
     if not (same_size and np.array_equal(pixel_map, np.eye(3))):
-        rgb, mask = _resample(view, pixel_map, height, width)
+        rgb, mask = resample(rgb, mask, _frame(view, pixel_map, height, width))
+    if bits == 8:
+        rgb = to_8_bit(rgb)
     return replace(view, rgb=rgb, mask=mask, c2w=c2w, fxfycxcy=fxfycxcy)
 
 
@@ -87,7 +111,7 @@ def warp_camera(c2w: Float, fxfycxcy: Float, pixel_map: Float) -> tuple[Float, F
     camera = pixel_map @ np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     if np.linalg.det(camera) <= 0:
         raise RangeError(
-            "warp_camera: expected a pixel map that keeps the picture's orientation, got one that "
+            "warp: expected a pixel map that keeps the picture's orientation, got one that "
             "mirrors or flattens it. A mirrored picture has no camera; do not flip pictures."
         )
     intrinsics, turn = rq(camera)
@@ -97,8 +121,8 @@ def warp_camera(c2w: Float, fxfycxcy: Float, pixel_map: Float) -> tuple[Float, F
     skew = abs(intrinsics[0, 1]) / intrinsics[0, 0]
     if skew > _SKEW:
         raise RangeError(
-            f"warp_camera: expected a pixel map without shear, got a skew of {skew:.2g} focal "
-            f"lengths. Use the same scale along x and y when turning a picture."
+            f"warp: expected a pixel map without shear, got a skew of {skew:.2g} focal lengths. "
+            f"Use the same scale along x and y when turning a picture."
         )
     moved = np.array(c2w, dtype=np.float64)
     # A resize or crop leaves the axes alone, and then the pose keeps its very bits.
@@ -107,38 +131,34 @@ def warp_camera(c2w: Float, fxfycxcy: Float, pixel_map: Float) -> tuple[Float, F
     return moved, intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
 
 
-def _in_front(pixel_map: Float, view: View) -> Float:
-    # A homography has a free sign; the old picture's middle must end up before the new camera.
-    middle = np.array([view.width / 2, view.height / 2, 1.0])
-    depth = float(pixel_map[2] @ middle)
-    if depth == 0.0:
-        raise RangeError(
-            "warp_view: expected a pixel map that keeps the picture's middle in front of the "
-            "camera, got one that sends it to infinity."
-        )
-    return pixel_map * np.sign(depth)
-
-
-def _resample(view: View, pixel_map: Float, height: int, width: int) -> tuple[Bytes, Bytes | None]:
-    """Sample colour and mask on the new grid, several times per pixel where the map shrinks."""
-    import cv2
-
-    layers, back = _premultiplied(view), np.linalg.inv(pixel_map)
+def _frame(view: View, pixel_map: Float, height: int, width: int) -> Frame:
+    back = np.asarray(np.linalg.inv(pixel_map), np.float64)
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ back.T
+    window, inside = (0, view.height, 0, view.width), False
+    if (corners[:, 2] > 0).all():
+        points = corners[:, :2] / corners[:, 2:]
+        window = window_of(points, view.height, view.width)
+        inside = bool(((points >= 0) & (points <= [view.width, view.height])).all())
     samples = _samples_per_pixel(pixel_map, view)
-    rows = max(1, _BAND_SAMPLES // (width * samples**2))
-    bands = []
-    for top in range(0, height, rows):
-        count = min(rows, height - top)
-        grid = pixel_grid(count * samples, width * samples) / samples
-        grid[:, :, 1] += top
-        coordinates, inside = _old_coordinates(grid, back, view)
-        band = _remap(layers, coordinates)
-        if view.mask is not None:
-            band *= inside[:, :, None]
-        if samples > 1:
-            band = cv2.resize(band, (width, count), interpolation=cv2.INTER_AREA)
-        bands.append(band)
-    return _straight(np.concatenate(bands), has_mask=view.mask is not None)
+    return Frame(height, width, samples, _homography(back), window, inside)
+
+
+def _homography(back: Float) -> Grid:
+    def grid(x: Any, y: Any) -> tuple[Any, Any]:
+        # Sums of a row and a column, rounded to float32 at last: 1e-4 px at most.
+        column, row = back[:, 0, None] * x, back[:, 1, None] * y.T + back[:, 2, None]
+        column, row = column.astype(np.float32), row.astype(np.float32)
+        old_x, old_y, depth = (column[i][None, :] + row[i][:, None] for i in range(3))
+        if back[2, 0] == 0.0 and back[2, 1] == 0.0:
+            one = np.float32(back[2, 2])
+            return (old_x, old_y) if one == 1 else (old_x / one, old_y / one)
+        # Behind the old camera a point has a mirrored image that must not be picked up.
+        depth[depth <= 0] = np.nan
+        old_x /= depth
+        old_y /= depth
+        return old_x, old_y
+
+    return grid
 
 
 def _samples_per_pixel(pixel_map: Float, view: View) -> int:
@@ -158,42 +178,3 @@ def _local_scale(pixel_map: Float, point: Float) -> float:
         return 0.0
     slope = (pixel_map[:2, :2] - np.outer([x, y], pixel_map[2, :2]) / depth) / depth
     return float(np.linalg.svd(slope, compute_uv=False)[-1])
-
-
-def _old_coordinates(grid: Float, back: Any, view: View) -> tuple[Any, Any]:
-    """Old pixel coordinates of the sample points, and which lie in the old picture."""
-    x, y, depth = np.moveaxis(grid @ back[:, :2].T + back[:, 2], -1, 0)
-    # Behind the old camera a point has a mirrored image that must not be picked up.
-    ahead = depth > 0
-    depth = np.where(ahead, depth, 1.0)
-    x, y = x / depth, y / depth
-    inside = ahead & (x >= 0) & (x <= view.width) & (y >= 0) & (y <= view.height)
-    return np.stack([x, y], axis=-1).astype(np.float32), inside.astype(np.float32)
-
-
-def _remap(layers: Any, coordinates: Any) -> Any:
-    """Cubic interpolation; OpenCV counts pixel centres from 0, hence the half pixel."""
-    import cv2
-
-    moved = coordinates - np.float32(0.5)
-    return cv2.remap(layers, moved, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _premultiplied(view: View) -> Any:
-    """Colour times mask, and the mask, [H, W, 4] float32 in [0, 255]; colour alone without one."""
-    rgb = view.rgb.astype(np.float32)
-    if view.mask is None:
-        return rgb
-    alpha = view.mask.astype(np.float32)[:, :, None]
-    return np.concatenate([rgb * alpha / np.float32(255.0), alpha], axis=2)
-
-
-def _straight(layers: Any, *, has_mask: bool) -> tuple[Bytes, Bytes | None]:
-    """Undo the premultiplication, then clip, since a cubic overshoots, and round."""
-    if not has_mask:
-        return np.rint(np.clip(layers, 0, 255)).astype(np.uint8), None
-    mask = np.rint(np.clip(layers[:, :, 3], 0, 255)).astype(np.uint8)
-    # Colour and alpha overshoot alike, so their ratio is taken before either is clipped.
-    alpha = layers[:, :, 3:]
-    colour = np.where(mask[:, :, None] > 0, layers[:, :, :3] * 255 / np.maximum(alpha, 0.5), 0)
-    return np.rint(np.clip(colour, 0, 255)).astype(np.uint8), mask

@@ -5,6 +5,7 @@ import pytest
 from helpers import shared_path
 
 from mfl_adapt.cameras import (
+    FACELIFT_FOCAL_RATIO,
     FACELIFT_SLOTS_DEG,
     facelift_ring,
     facelift_slots,
@@ -83,9 +84,12 @@ def test_slots_by_azimuth():
 def test_lab_rig_keeps_the_real_geometry():
     cameras = lab_rig(512)
     distances = np.linalg.norm(cameras.centers, axis=1)
-    assert distances.mean() == pytest.approx(2.7)
-    # Published distances after scaling, rounded to two digits there.
-    np.testing.assert_allclose(distances, [2.00, 3.38, 2.96, 2.77, 2.59, 2.49], atol=0.006)
+    # Published distances after scaling to a mean of 2.7, rounded to two digits there.
+    published = np.array([2.00, 3.38, 2.96, 2.77, 2.59, 2.49])
+    np.testing.assert_allclose(distances * 2.7 / distances.mean(), published, atol=0.006)
+    # A subject is as large in the pictures as on FaceLift's ring.
+    apparent = cameras.fxfycxcy[:, 0] / 512 / distances
+    assert apparent.mean() == pytest.approx(FACELIFT_FOCAL_RATIO / 2.7)
     assert cameras.fxfycxcy[:, 0].min() >= 778
     assert cameras.fxfycxcy[:, 0].max() <= 819
     order = np.argsort((azimuths_deg(cameras) + 180) % 360)

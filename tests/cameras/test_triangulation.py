@@ -53,6 +53,16 @@ def test_errors_count_in_pixels_not_in_world_units():
     assert np.linalg.norm(triangulate(pixels, c2w, fxfycxcy).point) < 0.005
 
 
+def test_a_longer_lens_counts_more():
+    """Two rings at one distance; the one with four times the focal length decides."""
+    near, far = facelift_ring(4, focal_ratio=4.0), facelift_ring(4, phase_deg=45.0, focal_ratio=1.0)
+    pixels = np.concatenate([pixels_of([0.0, 0, 0], near), pixels_of([0.05, 0, 0], far)])
+    c2w = np.concatenate([near.c2w, far.c2w])
+    fxfycxcy = np.concatenate([near.fxfycxcy, far.fxfycxcy])
+    # Plain least squares in pixels weighs them 16 to 1; robust weights only sharpen that.
+    assert 0 < triangulate(pixels, c2w, fxfycxcy).point[0] < 0.05 / 17
+
+
 def test_points_behind_the_cameras_have_no_residual():
     rig = facelift_ring(4)
     away = rig.c2w.copy()

@@ -61,3 +61,14 @@ def test_refusals():
         conform(sample, CONTRACT, 20)
     with pytest.raises(RangeError, match="got 0"):
         conform(sample, CONTRACT, 0)
+
+
+def test_pictures_of_16_bits_come_out_with_8():
+    shallow = make_sample(size=24)
+    views = tuple(replace(v, rgb=v.rgb.astype(np.uint16) * 257) for v in shallow.views)
+    deep = conform(replace(shallow, views=views), CONTRACT)
+    assert {view.rgb.dtype for view in deep.views} == {np.dtype(np.uint8)}
+    for one, other in zip(deep.views, conform(shallow, CONTRACT).views, strict=True):
+        assert np.abs(one.rgb.astype(int) - other.rgb).max() <= 1
+    same_size = conform(replace(shallow, views=views), CONTRACT, 24)
+    assert digest_views(same_size.views) == digest_views(shallow.views)

@@ -40,6 +40,18 @@ def test_16_bit_is_divided_by_257_and_rounded():
     assert picture.mask.tolist() == [[255, 100]]
 
 
+def test_16_bits_stay_where_asked_for():
+    data = png(6, 16, [words(0, 128, 129, 65535, 65535, 257, 32896, 25700)], 2)
+    picture = decode_picture(data, "two.png", 16)
+    assert picture.rgb.dtype == np.uint16
+    assert picture.rgb.tolist() == [[[0, 128, 129], [65535, 257, 32896]]]
+    assert picture.mask is not None
+    assert picture.mask.dtype == np.uint8
+    assert picture.mask.tolist() == [[255, 100]]
+    shallow = png(2, 8, [bytes([1, 2, 3])], 1)
+    assert decode_picture(shallow, "one.png", 16).rgb.dtype == np.uint8
+
+
 @pytest.mark.parametrize(
     ("color_type", "row", "rgb", "mask"),
     [
@@ -64,6 +76,15 @@ def test_encoding_keeps_every_byte():
     assert np.array_equal(picture.rgb, rgb)
     assert np.array_equal(picture.mask, mask)
     assert decode_picture(encode_png(rgb), "x.png").mask is None
+
+
+def test_encoding_16_bits_keeps_every_bit():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 65536, (5, 7, 3), dtype=np.uint16)
+    mask = rng.integers(0, 256, (5, 7), dtype=np.uint8)
+    picture = decode_picture(encode_png(rgb, mask), "x.png", 16)
+    assert np.array_equal(picture.rgb, rgb)
+    assert np.array_equal(picture.mask, mask)
 
 
 def jpeg(*, thumbnail: bool = False) -> bytes:

@@ -10,6 +10,12 @@ from mfl_adapt.images import composite, digest_views, measure_foreground
 from mfl_adapt.types import View
 
 
+def test_composite_takes_16_bits_for_what_they_are():
+    deep = np.full((1, 1, 3), 65535, np.uint16)
+    half = np.full((1, 1), 51, np.uint8)  # a fifth
+    np.testing.assert_allclose(composite(deep, half, 0.0), 0.2, rtol=1e-12)
+
+
 def test_composite_by_hand():
     rgb = np.array([[[255, 0, 51]] * 3], np.uint8)
     mask = np.array([[255, 0, 51]], np.uint8)
@@ -72,8 +78,10 @@ def test_digest_sees_every_change():
         replace(view, fxfycxcy=view.fxfycxcy * 2),
         replace(view, rgb=np.zeros((4, 1, 3), np.uint8), mask=np.zeros((4, 1), np.uint8)),
     ]
+    # 16 bits with the very bytes of 8 bits.
+    changed.append(replace(view, rgb=rgb.astype(np.uint16)[:, :, :3]))
     digests = {digest_views([one]) for one in [view, *changed]}
-    assert len(digests) == 8
+    assert len(digests) == 9
     assert digest_views([replace(view, source="elsewhere")]) == digest_views([view])
     # A view read as a slice of a larger array has the same content.
     assert digest_views([replace(view, rgb=np.zeros((2, 4, 3), np.uint8)[:, ::2])]) in digests

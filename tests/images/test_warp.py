@@ -1,5 +1,7 @@
 """Warping: the camera sees in the new picture what it saw in the old one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from mfl_adapt.cameras import look_at, project
 from mfl_adapt.errors import RangeError, ShapeError
-from mfl_adapt.images import resize_map, warp_camera, warp_view
+from mfl_adapt.images import resize_map
+from mfl_adapt.images.warp import warp_camera, warp_view
 from mfl_adapt.types import View
 
 
@@ -190,7 +193,55 @@ def test_bands_do_not_show(monkeypatch):
     view = make_view(60, 60)
     pixel_map = resize_map((60, 60), (25, 25)) @ turn(view, 10.0, 0)
     whole = warp_view(view, pixel_map, 25, 25)
-    monkeypatch.setattr("mfl_adapt.images.warp._BAND_SAMPLES", 500)
+    monkeypatch.setattr("mfl_adapt.images.resample._BAND_SAMPLES", 500)
     banded = warp_view(view, pixel_map, 25, 25)
     assert np.array_equal(whole.rgb, banded.rgb)
     assert np.array_equal(whole.mask, banded.mask)
+
+
+def test_16_bits_are_warped_in_16_bits():
+    view = make_view(40, 40)
+    deep = replace(view, rgb=view.rgb.astype(np.uint16) * 257)
+    pixel_map = resize_map((40, 40), (24, 24)) @ turn(view, 5.0, 0)
+    shallow, fine = (warp_view(one, pixel_map, 24, 24) for one in (view, deep))
+    rounded = warp_view(deep, pixel_map, 24, 24, bits=8)
+    assert (shallow.rgb.dtype, fine.rgb.dtype, rounded.rgb.dtype) == (np.uint8, np.uint16, np.uint8)
+    assert np.abs(fine.rgb / 257.0 - shallow.rgb).max() <= 0.501
+    assert np.abs(rounded.rgb.astype(int) - shallow.rgb).max() <= 1
+    assert np.array_equal(fine.mask, shallow.mask)
+    # More than the 256 levels of the original are used.
+    assert len(np.unique(fine.rgb % 257)) > 50
+
+
+def test_a_cut_from_a_large_picture_equals_the_whole_one():
+    # Only the part of the old picture that is needed is touched; nothing may depend on that.
+    view = make_view(90, 120)
+    pixel_map = turn(view, 4.0, 2)
+    shift = np.array([[1.0, 0, -30], [0, 1, -40], [0, 0, 1]])
+    whole = warp_view(view, pixel_map, 90, 120)
+    part = warp_view(view, shift @ pixel_map, 25, 35)
+    assert np.array_equal(part.mask, whole.mask[40:65, 30:65])
+    difference = part.rgb.astype(int) - whole.rgb[40:65, 30:65]
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_picture_that_is_not_looked_at_is_empty():
+    view = make_view(30, 30)
+    away = np.array([[1.0, 0, -500], [0, 1, 0], [0, 0, 1]])
+    moved = warp_view(view, away, 20, 20)
+    assert not moved.mask.any()
+    bare = warp_view(replace(view, mask=None), away, 20, 20)
+    assert (bare.rgb == view.rgb[:20, -1:]).all()
+
+
+def test_a_horizon_hides_what_is_behind():
+    # Turned by 80 degrees, part of the new picture looks at rays behind the old camera.
+    view = make_view(40, 40, masked=False)
+    view = replace(view, mask=np.full((40, 40), 255, np.uint8))
+    moved = warp_view(view, turn(view, 80.0, 1), 40, 400)
+    back = np.linalg.inv(turn(view, 80.0, 1))
+    y, x = np.mgrid[0:40, 0:400] + 0.5
+    old = np.stack([x, y, np.ones_like(x)], axis=-1) @ back.T
+    seen = (old[..., 2] > 0) & (np.abs(old[..., :2] / old[..., 2:] - 20) < 20).all(axis=-1)
+    assert (moved.mask[~seen] < 255).all()
+    assert not moved.mask[old[..., 2] <= 0].any()
