@@ -1,4 +1,4 @@
-"""Reads datasets in the layout that FaceLift's GS-LRM trains on."""
+"""Reads datasets in the layouts that FaceLift's two models train on."""
 
 from mfl_adapt.plugin import ReaderSpec, Spec, hookimpl
 
@@ -13,7 +13,7 @@ def register_components() -> list[Spec]:
     return [
         ReaderSpec(
             name="gslrm",
-            summary="Sample folders with images/*.png and opencv_cameras.json, or a list of them",
+            summary="Sample folders with opencv_cameras.json, or with cam_000..005.png alone",
             config=GslrmReaderConfig,
             build="mfl_adapt_facelift_reader.reader:GslrmReader",
             can_read="mfl_adapt_facelift_reader.discover:can_read",

@@ -4,12 +4,18 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mfl_adapt.errors import DataError
 
 CAMERAS = "opencv_cameras.json"
 SUMMARY = "dataset.json"
+FIRST_SLOT = "cam_000.png"
+
+LayoutName = Literal["gslrm", "mvdiffusion"]
+# By which file a sample folder is known.
+FILES: dict[LayoutName, str] = {"gslrm": CAMERAS, "mvdiffusion": FIRST_SLOT}
+
 # A list file is short text; a video or an archive is not worth reading to find that out.
 _LONGEST_LIST = 10_000_000
 
@@ -29,17 +35,28 @@ class SampleFolder:
 
 def can_read(path: Path) -> bool:
     """Whether the path is a sample folder, a folder of such, or a list file; never raises."""
-    try:
-        if path.is_dir():
-            return (path / CAMERAS).is_file() or any(path.glob(f"*/{CAMERAS}"))
-        if not path.is_file() or path.stat().st_size > _LONGEST_LIST:
-            return False
-        return any((folder / CAMERAS).is_file() for _, folder in _entries(path))
-    except (OSError, ValueError):  # not text, or lines that can be no path
-        return False
+    return any(_recognizes(path, file) for file in FILES.values())
 
 
-def find_samples(path: Path) -> list[SampleFolder]:
+def choose_layout(path: Path) -> LayoutName:
+    """Tell a dataset's layout by its files; ``gslrm`` where nothing is recognized.
+
+    Raises:
+        DataError: If some sample folders have camera files and others slot pictures alone.
+    """
+    if _recognizes(path, FILES["gslrm"]):
+        mixed = _sub_folders(path, FIRST_SLOT) if path.is_dir() else []
+        bare = [name for name in mixed if not (path / name / CAMERAS).is_file()]
+        if bare and not (path / CAMERAS).is_file():
+            raise DataError(
+                f"{path / bare[0]}: expected {CAMERAS} as in the other samples, got pictures "
+                f"alone. Add it, or set the reader's layout to gslrm to leave such folders out."
+            )
+        return "gslrm"
+    return "mvdiffusion" if _recognizes(path, FIRST_SLOT) else "gslrm"
+
+
+def find_samples(path: Path, layout: LayoutName = "gslrm") -> list[SampleFolder]:
     """List the samples behind a path, in their fixed order.
 
     A list file gives its own order, ``dataset.json`` that of its ``samples``, and any other
@@ -48,19 +65,31 @@ def find_samples(path: Path) -> list[SampleFolder]:
     Raises:
         DataError: If the path or an entry is missing, or a sample is named twice.
     """
+    file = FILES[layout]
     if not path.exists():
         raise DataError(f"{path}: expected a dataset, got no such path. Check data.path.")
     if path.is_file():
         return _from_list(path)
-    if (path / CAMERAS).is_file():
+    if (path / file).is_file():
         return [SampleFolder(path.resolve().name, path)]
-    names = _summary_names(path) if (path / SUMMARY).is_file() else _sub_folders(path)
+    names = _summary_names(path) if (path / SUMMARY).is_file() else _sub_folders(path, file)
     if not names:
         raise DataError(
-            f"{path}: expected sample folders that hold {CAMERAS}, got none. Point data.path at "
-            f"the dataset folder, at one sample, or at a list file."
+            f"{path}: expected sample folders that hold {file}, got none. Point data.path at the "
+            f"dataset folder, at one sample, or at a list file."
         )
     return [SampleFolder(name, path / name) for name in names]
+
+
+def _recognizes(path: Path, file: str) -> bool:
+    try:
+        if path.is_dir():
+            return (path / file).is_file() or any(path.glob(f"*/{file}"))
+        if not path.is_file() or path.stat().st_size > _LONGEST_LIST:
+            return False
+        return any((folder / file).is_file() for _, folder in _entries(path))
+    except (OSError, ValueError):  # not text, or lines that can be no path
+        return False
 
 
 def _entries(path: Path) -> list[tuple[int, Path]]:
@@ -126,8 +155,8 @@ def _summary_names(path: Path) -> list[str]:
     return names
 
 
-def _sub_folders(path: Path) -> list[str]:
-    return sorted(file.parent.name for file in path.glob(f"*/{CAMERAS}"))
+def _sub_folders(path: Path, file: str) -> list[str]:
+    return sorted(found.parent.name for found in path.glob(f"*/{file}"))
 
 
 def load_json(path: Path) -> Any:

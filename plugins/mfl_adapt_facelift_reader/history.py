@@ -1,53 +1,75 @@
 """The ``provenance.json`` that a prepared dataset carries."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mfl_adapt.errors import DataError
-from mfl_adapt.types import Provenance, Similarity
+from mfl_adapt.types import Provenance, RawCamera, Similarity
 
 from .discover import load_json
 
+# Schema 1 knew neither raw cameras nor orders; what it says is read as it was meant.
+_NEWEST_SCHEMA = 2
 
-def read_history(folder: Path, num_views: int, kept: Sequence[int]) -> tuple[Provenance, ...]:
+
+def read_history(folder: Path, num_views: int) -> tuple[Provenance, ...]:
     """Read the steps that made a sample; none where it has no ``provenance.json``.
 
     Args:
         folder: The sample's folder.
         num_views: Views in its camera file.
-        kept: Indices of the views that are read; pixel maps of the others are left out.
 
     Raises:
-        DataError: If the file is malformed, or has pixel maps for another number of views.
+        DataError: If the file is malformed, from a later version, or about another number of
+            views.
     """
     file = folder / "provenance.json"
     if not file.is_file():
         return ()
     content = load_json(file)
     try:
+        schema = int(content.get("schema", 1))
         steps = tuple(_step(entry) for entry in content["steps"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{file}: expected steps with step, params, digest, pixel_maps and world, got "
             f"{type(error).__name__} {error}. Prepare the dataset again."
         ) from error
-    for step in steps:
-        if len(step.pixel_maps) not in (0, num_views):
-            raise DataError(
-                f"{file}: expected pixel maps of {num_views} views in step {step.step}, got "
-                f"{len(step.pixel_maps)}. Prepare the dataset again."
-            )
-    return tuple(_keep(step, kept) for step in steps)
+    if schema > _NEWEST_SCHEMA:
+        raise DataError(
+            f"{file}: expected schema {_NEWEST_SCHEMA} or older, got {schema}. The dataset was "
+            f"prepared by a later version; upgrade this one."
+        )
+    _check_counts(file, steps, num_views)
+    return steps
 
 
-def _keep(step: Provenance, kept: Sequence[int]) -> Provenance:
-    maps = tuple(step.pixel_maps[index] for index in kept) if step.pixel_maps else ()
-    return replace(step, pixel_maps=maps)
+def _check_counts(file: Path, steps: Sequence[Provenance], num_views: int) -> None:
+    # Walk back from the finished views; an order says how many there were at least before it.
+    least, exact = num_views, True
+    for step in reversed(steps):
+        named = {
+            "pixel maps": len(step.pixel_maps),
+            "raw cameras": len(step.raw_cameras),
+            "an order": len(step.order),
+        }
+        for what, count in named.items():
+            if count and (count < least or (exact and count != least)):
+                raise DataError(
+                    f"{file}: expected {what} of {least} views in step {step.step}, got {count}. "
+                    f"Prepare the dataset again."
+                )
+        if step.order:
+            if min(step.order) < 0 or len(set(step.order)) < len(step.order):
+                raise DataError(
+                    f"{file}: expected an order of different views in step {step.step}, got "
+                    f"{list(step.order)}. Prepare the dataset again."
+                )
+            least, exact = max(step.order) + 1, False
 
 
-def _step(entry: dict[str, Any]) -> Provenance:
+def _step(entry: Mapping[str, Any]) -> Provenance:
     world = entry["world"]
     return Provenance(
         step=str(entry["step"]),
@@ -59,6 +81,22 @@ def _step(entry: dict[str, Any]) -> Provenance:
             rotation=_matrix(world["rotation"]),
             translation=_row(world["translation"]),
         ),
+        order=tuple(int(index) for index in entry.get("order", ())),
+        raw_cameras=tuple(_raw_camera(camera) for camera in entry.get("raw_cameras", ())),
+        exact=bool(entry.get("exact", True)),
+    )
+
+
+def _raw_camera(entry: Mapping[str, Any]) -> RawCamera:
+    first, second, third, last = (_four(row) for row in entry["c2w"])
+    return RawCamera(
+        c2w=(first, second, third, last),
+        fxfycxcy=_four(entry["fxfycxcy"]),
+        height=int(entry["height"]),
+        width=int(entry["width"]),
+        lens=entry["lens"],
+        distortion=tuple(float(value) for value in entry["distortion"]),
+        skew=float(entry["skew"]),
     )
 
 
@@ -70,3 +108,8 @@ def _matrix(rows: Any) -> tuple[tuple[float, float, float], ...]:
 def _row(values: Any) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in values)
     return x, y, z
+
+
+def _four(values: Any) -> tuple[float, float, float, float]:
+    x, y, z, w = (float(value) for value in values)
+    return x, y, z, w

@@ -3,24 +3,26 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from mfl_adapt.cameras import FACELIFT_SLOT_NAMES
 from mfl_adapt.errors import ConfigError, DataError, did_you_mean
-from mfl_adapt.images import Picture, digest_views, load_picture
-from mfl_adapt.types import Provenance, Sample, View
+from mfl_adapt.images import Picture, RawView, begin_sample, load_picture
+from mfl_adapt.types import RawCamera, Sample
 
 from .config import GslrmReaderConfig
-from .discover import CAMERAS, SampleFolder, find_samples, load_json
+from .discover import CAMERAS, SampleFolder, choose_layout, find_samples, load_json
 from .frames import Frame, read_frames
 from .history import read_history
+from .slots import slot_frames
 
 _log = logging.getLogger(__name__)
 
 
 class GslrmReader:
-    """Samples in the layout ``<sample>/images/*.png`` with ``<sample>/opencv_cameras.json``.
+    """Samples with ``opencv_cameras.json``, or of the six slots and without camera file.
 
     Every problem is a ``DataError`` that names the file; no sample or view is ever left out.
     """
@@ -38,7 +40,14 @@ class GslrmReader:
                 "with --data PATH."
             )
         self._config = config
-        self._samples = find_samples(config.path)
+        self._layout = choose_layout(config.path) if config.layout == "auto" else config.layout
+        self._samples = find_samples(config.path, self._layout)
+        if self._layout == "mvdiffusion":
+            _log.info(
+                "%s: no camera files; the pictures are taken for those of FaceLift's slots (%s)",
+                config.path,
+                ", ".join(FACELIFT_SLOT_NAMES),
+            )
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -57,50 +66,70 @@ class GslrmReader:
         return self._read(self._samples[index])
 
     def _read(self, place: SampleFolder) -> Sample:
-        file = place.folder / CAMERAS
-        content = load_json(file)
-        frames = read_frames(file, content)
+        file, content, frames = self._frames(place.folder)
+        history = read_history(place.folder, len(frames))
         kept = _kept(frames, self._config.views, file)
-        rescaled: list[str] = []
-        views = tuple(self._view(frames[index], rescaled) for index in kept)
-        if rescaled:
-            _log.warning(
-                "%s: w and h differ from the pictures; intrinsics of %d views were rescaled",
-                file,
-                len(rescaled),
-            )
-        step = Provenance(
+        found = [self._view(frames[index]) for index in kept]
+        params: dict[str, Any] = {"mask": self._config.mask, "layout": self._layout}
+        resized = [view.name for view, scale in found if scale != (1.0, 1.0)]
+        if self._layout == "mvdiffusion":
+            params["cameras"] = "facelift_slots"
+        else:
+            params["rescaled_views"] = resized
+            _warn_of(resized, file)
+        return begin_sample(
+            place.id,
+            [view for view, _ in found],
             step="facelift_reader.gslrm",
-            params={"mask": self._config.mask, "rescaled_views": rescaled},
-            digest=digest_views(views),
-        )
-        return Sample(
-            id=place.id,
-            views=views,
-            provenance=(*read_history(place.folder, len(frames), kept), step),
+            params=params,
             session=_label(file, content, "session"),
             animal=_label(file, content, "animal"),
             time_s=_time(file, content),
+            history=history,
+            order=() if kept == list(range(len(frames))) else kept,
+            # After a history, a resize of the files is one more map.
+            pixel_maps=[np.diag([*scale, 1.0]) for _, scale in found] if resized else (),
         )
 
-    def _view(self, frame: Frame, rescaled: list[str]) -> View:
-        picture = load_picture(frame.picture)
+    def _frames(self, folder: Path) -> tuple[Path, Any, list[Frame]]:
+        # The file or folder that messages name, what else it says, and the frames.
+        if self._layout == "mvdiffusion":
+            return folder, {}, slot_frames(folder)
+        file = folder / CAMERAS
+        content = load_json(file)
+        return file, content, read_frames(file, content)
+
+    def _view(self, frame: Frame) -> tuple[RawView, tuple[float, float]]:
+        # The view, and by how much its picture is larger than the camera file says.
+        picture = _open(frame.picture, self._config.mask, self._config.bits)
+        height, width = picture.rgb.shape[:2]
         scale = _scale(frame, picture)
-        if scale != (1.0, 1.0):
-            rescaled.append(frame.name)
-        if self._config.mask == "alpha" and picture.mask is None:
-            raise DataError(
-                f"{frame.picture}: expected an alpha channel that holds the mask, got a picture "
-                f"without one. Add it, or set mask: none and add preprocess.auto_mask."
-            )
-        return View(
-            name=frame.name,
-            rgb=picture.rgb,
-            mask=picture.mask if self._config.mask == "alpha" else None,
-            c2w=frame.c2w,
-            fxfycxcy=frame.fxfycxcy * np.array([*scale, *scale]),
-            source=str(frame.picture),
+        fx, fy, cx, cy = (frame.fxfycxcy * np.array([*scale, *scale])).tolist()
+        pose = tuple(tuple(row) for row in frame.c2w.tolist())
+        camera = RawCamera(pose, (fx, fy, cx, cy), height, width)
+        return RawView(frame.name, picture.rgb, picture.mask, camera, str(frame.picture)), scale
+
+
+def _warn_of(resized: list[str], file: Path) -> None:
+    if resized:
+        _log.warning(
+            "%s: w and h differ from the pictures; intrinsics of %d views were rescaled",
+            file,
+            len(resized),
         )
+
+
+def _open(path: Path, mask: Literal["alpha", "none"], bits: Literal[8, 16]) -> Picture:
+    # With its alpha as mask, where that is asked for.
+    picture = load_picture(path, bits)
+    if mask == "none":
+        return picture._replace(mask=None)
+    if picture.mask is None:
+        raise DataError(
+            f"{path}: expected an alpha channel that holds the mask, got a picture without one. "
+            f"Add it, or set mask: none and add preprocess.auto_mask."
+        )
+    return picture
 
 
 def _scale(frame: Frame, picture: Picture) -> tuple[float, float]:
@@ -111,7 +140,7 @@ def _scale(frame: Frame, picture: Picture) -> tuple[float, float]:
     # A resized picture's sides are rounded to whole pixels, so allow one along the longer side.
     if abs(width * frame.size[0] - height * frame.size[1]) > max(frame.size):
         raise DataError(
-            f"{frame.picture}: expected the aspect of {CAMERAS}, w x h = {frame.size[1]} x "
+            f"{frame.picture}: expected the aspect of its camera, w x h = {frame.size[1]} x "
             f"{frame.size[0]}, got {width} x {height}. The picture was cropped or stretched "
             f"without its camera; go back to the original picture."
         )

@@ -7,43 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from facelift_folders import SIZE, make_folder, make_sample, read
 from helpers import shared_path
 from mfl_adapt_facelift_reader.config import GslrmReaderConfig
 from mfl_adapt_facelift_reader.discover import can_read
 from mfl_adapt_facelift_reader.reader import GslrmReader
 
-from mfl_adapt.cameras import facelift_ring, to_w2c
+from mfl_adapt.cameras import facelift_ring, history, look_at, look_at_map
 from mfl_adapt.data import fingerprint, write_dataset
 from mfl_adapt.errors import ConfigError, DataError
-from mfl_adapt.images import save_picture
+from mfl_adapt.images import save_picture, warp_sample
 from mfl_adapt.plugin import ReaderSpec
 from mfl_adapt.plugin.registry import load_plugins
-from mfl_adapt.types import Provenance, Sample, Similarity, View
-
-SIZE = 24
-
-
-def read(path: Path, **settings):
-    return GslrmReader(GslrmReaderConfig(path=path, **settings))
-
-
-def make_folder(folder: Path, num_views: int = 3, edit=None) -> Path:
-    """A sample on disk, written by hand; ``edit`` changes the camera file's content."""
-    rng = np.random.default_rng(0)
-    cameras = facelift_ring(num_views, size=SIZE)
-    frames = []
-    for index in range(num_views):
-        name = f"images/cam_{index:03d}.png"
-        rgb = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        save_picture(folder / name, rgb, np.full((SIZE, SIZE), 200, np.uint8))
-        numbers = dict(zip(("fx", "fy", "cx", "cy"), cameras.fxfycxcy[index].tolist(), strict=True))
-        w2c = to_w2c(cameras.c2w[index]).tolist()
-        frames.append({"w": SIZE, "h": SIZE, **numbers, "w2c": w2c, "file_path": name})
-    content = {"id": "anything", "frames": frames}
-    if edit:
-        edit(content)
-    (folder / "opencv_cameras.json").write_text(json.dumps(content))
-    return folder
 
 
 def test_reads_a_sample_folder(tmp_path):
@@ -241,25 +216,6 @@ def test_broken_paths_and_lists(tmp_path):
         read(path)
 
 
-def make_sample(name: str) -> Sample:
-    rng = np.random.default_rng(3)
-    cameras = facelift_ring(2, size=SIZE, elevation_deg=17.3)
-    views = [
-        View(
-            name=("left", "right")[index],
-            rgb=rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
-            mask=rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8),
-            c2w=cameras.c2w[index],
-            fxfycxcy=cameras.fxfycxcy[index] * 1.01,
-        )
-        for index in range(2)
-    ]
-    maps = tuple(((2.0 + i, 0.0, 0.1), (0.0, 2.0, 0.0), (0.0, 0.0, 1.0)) for i in range(2))
-    world = Similarity(0.5, ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), (1.0, 2.0, 3.0))
-    steps = (Provenance("raw", {"frame": 7}), Provenance("x", {}, "abc", maps, world))
-    return Sample(name, tuple(views), steps, session="s1", animal="m1", time_s=2.5)
-
-
 def test_written_datasets_come_back(tmp_path):
     samples = [make_sample("b/one"), make_sample("a")]
     write_dataset(samples, tmp_path / "data")
@@ -277,14 +233,12 @@ def test_written_datasets_come_back(tmp_path):
                 np.testing.assert_allclose(after.fxfycxcy, before.fxfycxcy, rtol=0, atol=1e-9)
 
 
-def test_history_follows_the_chosen_views(tmp_path):
-    write_dataset([make_sample("a")], tmp_path / "data")
-    sample = read(tmp_path / "data", views=["right"])[0]
-    assert sample.provenance[1].pixel_maps == make_sample("a").provenance[1].pixel_maps[1:]
-    history = tmp_path / "data/a/provenance.json"
-    history.write_text('{"steps": [{"step": "x"}]}')
-    with pytest.raises(DataError, match=r"provenance\.json: expected steps .* KeyError 'world'"):
-        read(tmp_path / "data")[0]
+def test_16_bits_are_kept_where_asked_for(tmp_path):
+    folder = make_folder(tmp_path / "s", 1)
+    deep = np.random.default_rng(0).integers(0, 65536, (SIZE, SIZE, 3), dtype=np.uint16)
+    save_picture(folder / "images/cam_000.png", deep, np.full((SIZE, SIZE), 255, np.uint8))
+    assert np.array_equal(read(folder, bits=16)[0].views[0].rgb, deep)
+    assert read(folder)[0].views[0].rgb.dtype == np.uint8
 
 
 def test_dataset_summary_must_list_names(tmp_path):
@@ -330,3 +284,16 @@ def test_the_published_sample_survives_the_writer(tmp_path):
     np.testing.assert_allclose(again.views[0].c2w, sample.views[0].c2w, rtol=0, atol=1e-9)
     summary = json.loads((tmp_path / "d/dataset.json").read_text())
     assert summary["fingerprint"] == fingerprint([sample])
+
+
+@pytest.mark.golden
+def test_cameras_of_the_published_sample_can_be_turned():
+    # Its rotations are rounded to float32, which must not look like a shear.
+    sample = read(shared_path("data/facelift_gslrm_sample"), views=[0, 5])[0]
+    maps = []
+    for view in sample.views:
+        aimed = look_at(view.c2w[:3, 3], [0.1, 0.2, -0.1])
+        maps.append(look_at_map(view.c2w, view.fxfycxcy, aimed, view.fxfycxcy))
+    turned = warp_sample(sample, step="aim", params={}, pixel_maps=maps)
+    assert (history.round_trip_px(turned) < 1e-6).all()
+    assert (history.round_trip_px(sample) < 1e-6).all()
