@@ -1,8 +1,8 @@
 """Laboratory mice: bent, stretched, rearing, with a tail of many segments.
 
 All lengths are world units, all angles degrees. A mouse is built facing -y with its feet on a
-plane of constant z, turned to a random heading, and shifted so that the box around its body and
-the first half of its tail is centred at the origin.
+plane of constant z, turned to a random heading, and shifted so that its centre of mass is at the
+origin.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mfl_adapt.synth.constants import (
     MOUSE_HEAD_TURN_DEG,
     MOUSE_REAR_DEG,
     MOUSE_REARING_SHARE,
+    MOUSE_SIZE,
     MOUSE_TAIL_SEGMENTS,
 )
 from mfl_adapt.synth.ellipsoids import Color, Ellipsoid, Patch, rotation_about, rotation_to
@@ -95,11 +96,9 @@ def make_mouse(rng: np.random.Generator) -> list[Ellipsoid]:
     ]
     heading = rotation_about(2, rng.uniform(0.0, 360.0))
     turned = [part.scaled(look.size).moved(heading, np.zeros(3)) for part in parts]
-    # The end of a long tail may leave the picture rather than push the body out of it.
-    framed = turned[: len(turned) - MOUSE_TAIL_SEGMENTS // 2]
-    centers = np.stack([part.center for part in framed])
-    margins = np.stack([np.sqrt(part.rotation**2 @ part.radii**2) for part in framed])
-    middle = ((centers - margins).min(axis=0) + (centers + margins).max(axis=0)) / 2
+    # Parts overlap, so their volumes are weights and no more; the tail's count for little.
+    volumes = np.array([np.prod(part.radii) for part in turned])
+    middle = volumes @ np.stack([part.center for part in turned]) / volumes.sum()
     return [part.shifted(-middle) for part in turned]
 
 
@@ -122,7 +121,7 @@ def _draw_look(rng: np.random.Generator) -> _Look:
         girth=rng.uniform(0.92, 1.08),
         head_turn=rng.uniform(-MOUSE_HEAD_TURN_DEG, MOUSE_HEAD_TURN_DEG),
         head_pitch=rng.uniform(-25.0, 10.0),
-        size=rng.uniform(0.90, 1.0),
+        size=rng.uniform(*MOUSE_SIZE),
     )
 
 

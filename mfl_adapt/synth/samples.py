@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mfl_adapt.cameras import (
     lab_rig,
     random_rig,
 )
-from mfl_adapt.images.digest import digest_views
+from mfl_adapt.images import RawView, begin_sample
 from mfl_adapt.synth.constants import GENERATOR_VERSION, RigName, Species, Split
 from mfl_adapt.synth.renderer import Picture, render_view
 from mfl_adapt.synth.scenes import (
@@ -25,10 +25,7 @@ from mfl_adapt.synth.scenes import (
     scene_generator,
     scene_seed,
 )
-from mfl_adapt.types import Cameras, Provenance, Sample, View
-
-if TYPE_CHECKING:
-    from mfl_adapt.types import Float
+from mfl_adapt.types import Cameras, RawCamera, Sample
 
 FACELIFT_ELEVATION_DEG = (20.0, 20.0)
 
@@ -143,10 +140,7 @@ def render_sample(
         focal_ratio=focal_ratio,
     )
     pictures = render_scene(make_scene(species, seed), cameras)
-    views = tuple(
-        _to_view(number, picture, cameras.c2w[number], cameras.fxfycxcy[number])
-        for number, picture in enumerate(pictures)
-    )
+    views = [_to_view(number, picture, cameras[number]) for number, picture in enumerate(pictures)]
     settings = {
         "generator": GENERATOR_VERSION,
         "species": species,
@@ -159,13 +153,20 @@ def render_sample(
     }
     session = f"{species}-{split}-{stream}"
     name = f"{session}-{index:06d}"
-    record = Provenance("procedural", settings, digest_views(views))
-    return Sample(name, views, (record,), session=session, animal=name)
+    return begin_sample(
+        name, views, step="procedural", params=settings, session=session, animal=name
+    )
 
 
-def _to_view(number: int, picture: Picture, c2w: Float, fxfycxcy: Float) -> View:
+def _to_view(number: int, picture: Picture, camera: Cameras) -> RawView:
     """Eight bits per channel, as a camera would deliver."""
     rgb = np.rint(picture.rgb * 255.0).astype(np.uint8)
     mask = np.rint(picture.alpha * 255.0).astype(np.uint8)
     name = f"cam_{number:03d}"
-    return View(name, rgb, mask, c2w, fxfycxcy, source=f"synthetic {name}")
+    raw = RawCamera(
+        c2w=tuple(tuple(row) for row in camera.c2w.tolist()),
+        fxfycxcy=tuple(camera.fxfycxcy.tolist()),
+        height=camera.height,
+        width=camera.width,
+    )
+    return RawView(name, rgb, mask, raw, source=f"synthetic {name}")

@@ -13,9 +13,9 @@ import numpy as np
 
 from mfl_adapt.errors import DataError
 from mfl_adapt.files import write_atomically
-from mfl_adapt.images import digest_views
+from mfl_adapt.images import RawView, begin_sample
 from mfl_adapt.synth import GENERATOR_VERSION
-from mfl_adapt.types import Provenance, Sample, View
+from mfl_adapt.types import RawCamera, Sample
 
 from .config import ProceduralConfig
 
@@ -78,23 +78,36 @@ class SampleCache:
         try:
             # From memory: numpy leaves the file open when it is not a whole archive.
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-                sample = _to_sample(dict(arrays))
-        except (*_DAMAGE, OSError) as error:
+                sample, digest = _to_sample(dict(arrays))
+        except (*_DAMAGE, OSError, DataError) as error:
             raise DataError(_damage(file, type(error).__name__)) from error
-        if digest_views(sample.views) != sample.provenance[0].digest:
+        if sample.provenance[0].digest != digest:
             raise DataError(_damage(file, "other pixels or cameras"))
         return sample
 
 
-def _to_sample(arrays: dict[str, np.ndarray]) -> Sample:
+def _to_sample(arrays: dict[str, np.ndarray]) -> tuple[Sample, str]:
+    # The sample as it is now, and the digest it was written with.
     facts = json.loads(str(arrays["facts"]))
     fields = (arrays[name] for name in ("rgb", "mask", "c2w", "fxfycxcy"))
-    views = tuple(
-        View(name, rgb, mask, c2w, fxfycxcy, source)
+    views = [
+        RawView(name, rgb, mask, _raw_camera(rgb, c2w, fxfycxcy), source)
         for (name, source), rgb, mask, c2w, fxfycxcy in zip(facts["views"], *fields, strict=True)
+    ]
+    sample = begin_sample(
+        facts["id"],
+        views,
+        step=facts["step"],
+        params=facts["params"],
+        session=facts["session"],
+        animal=facts["animal"],
     )
-    record = Provenance(facts["step"], facts["params"], facts["digest"])
-    return Sample(facts["id"], views, (record,), facts["session"], facts["animal"])
+    return sample, facts["digest"]
+
+
+def _raw_camera(rgb: np.ndarray, c2w: np.ndarray, fxfycxcy: np.ndarray) -> RawCamera:
+    rows = tuple(tuple(row) for row in c2w.tolist())
+    return RawCamera(rows, tuple(fxfycxcy.tolist()), height=rgb.shape[0], width=rgb.shape[1])
 
 
 def _damage(file: Path, found: str) -> str:

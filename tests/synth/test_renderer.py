@@ -120,7 +120,7 @@ def test_lab_cameras_see_a_mouse_whole():
         render_view(scene.ellipsoids, c2w, k, height=48, width=48).alpha.mean()
         for c2w, k in zip(cameras.c2w, cameras.fxfycxcy, strict=True)
     ]
-    # Cameras 0 and 1 are the nearest and the farthest: 2.0 and 3.4 units.
+    # Cameras 0 and 1 are the nearest and the farthest: 3.0 and 5.1 units.
     assert np.argmax(shares) == 0
     assert np.argmin(shares) == 1
 
