@@ -1,6 +1,6 @@
 """Examines the data that a configuration names."""
 
-from mfl_adapt.config import RunConfig
+from mfl_adapt.config import RunConfig, to_plain
 from mfl_adapt.doctor.examine import build_checks, examine_samples
 from mfl_adapt.doctor.findings import Report
 from mfl_adapt.pipeline import contract_of, open_data
@@ -23,4 +23,4 @@ def examine_data(config: RunConfig, host: PluginHost) -> Report:
         MflAdaptError: If the data cannot be read at all.
     """
     data = open_data(config, host, contract_of(config, host))
-    return examine_samples(build_checks(host), data.samples, data.contract)
+    return examine_samples(build_checks(host), data.samples, data.contract, to_plain(config))

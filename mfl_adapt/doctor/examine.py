@@ -86,10 +86,22 @@ def examine(checks: Sequence[ActiveCheck], facts: Iterable[Facts]) -> Report:
 
 
 def examine_samples(
-    checks: Sequence[ActiveCheck], samples: Iterable[Sample], contract: RigContract
+    checks: Sequence[ActiveCheck],
+    samples: Iterable[Sample],
+    contract: RigContract,
+    config: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Run the checks on conformed samples, each with the base's contract."""
-    return examine(checks, (Facts(contract=contract, sample=sample) for sample in samples))
+    """Run the checks on conformed samples, one by one and then on all of them together.
+
+    Args:
+        checks: What to run.
+        samples: The dataset.
+        contract: Of the base.
+        config: Resolved run configuration as plain data, where there is one.
+    """
+    dataset = tuple(samples)
+    facts = [Facts(contract=contract, sample=sample) for sample in dataset]
+    return examine(checks, [*facts, Facts(contract=contract, config=config, dataset=dataset)])
 
 
 def _run(check: ActiveCheck, facts: Facts) -> list[Finding]:

@@ -47,14 +47,17 @@ def measure_foreground(mask: Bytes) -> Foreground:
     Raises:
         ShapeError: If the mask is not [H, W].
     """
+    import cv2
+
     check_shape("measure_foreground: mask", mask, [None, None])
-    weight = mask / 255.0
-    total = float(weight.sum())
+    # Whole numbers, so that no sum depends on the order of its terms.
+    across = cv2.reduce(mask, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.float64)
+    down = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.float64)
+    total = float(across.sum())
     centroid = None
     if total > 0:
         columns, lines = np.arange(mask.shape[1]) + 0.5, np.arange(mask.shape[0]) + 0.5
-        x, y = weight.sum(axis=0) @ columns, weight.sum(axis=1) @ lines
-        centroid = np.array([x, y]) / total
+        centroid = np.array([across @ columns, down @ lines]) / total
     rows: dict[Edge, Bytes] = {
         "top": mask[0],
         "bottom": mask[-1],
@@ -62,4 +65,4 @@ def measure_foreground(mask: Bytes) -> Foreground:
         "right": mask[:, -1],
     }
     border_px = {edge: int((row > _HALF).sum()) for edge, row in rows.items()}
-    return Foreground(total / mask.size, centroid, border_px)
+    return Foreground(total / (255.0 * mask.size), centroid, border_px)

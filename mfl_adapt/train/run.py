@@ -89,7 +89,8 @@ def examine(opened: OpenRun) -> Report:
         CheckError: If a law is broken.
     """
     data, force = opened.data, opened.config.train.force
-    report = examine_samples(build_checks(opened.host), data.samples, data.contract)
+    plain = to_plain(opened.config)
+    report = examine_samples(build_checks(opened.host), data.samples, data.contract, plain)
     report.raise_for_laws(force=force)
     if report.laws:
         log.warning("doctor: %d broken laws, ignored because of train.force", len(report.laws))

@@ -3,7 +3,7 @@
 Pixel thresholds hold for a picture of 512 x 512 and scale with the picture.
 """
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mfl_adapt.plugin import ComponentConfig
 
@@ -59,32 +59,118 @@ class TriangulationConfig(ComponentConfig):
     """Settings of ``triangulation``.
 
     The centre of a silhouette is not the projection of the body's centre, the less so the longer
-    the animal. For 180 procedural mice with exact cameras and masks the median error was 14 px at
-    most and below 12 px for 95 % of them, so that smaller errors prove nothing; ``silhouettes``
-    is exact for any shape and catches what hides below.
+    the animal. For 60 procedural mice with exact cameras and masks the median error was 13 px at
+    most, so that smaller errors prove nothing; ``silhouettes`` is exact for any shape and catches
+    what hides below.
 
     Attributes:
         warn_above_px: Median reprojection error of the mask centres.
         law_above_px: The same, beyond which training is refused.
     """
 
-    warn_above_px: float = Field(default=12.0, gt=0)
-    law_above_px: float = Field(default=20.0, gt=0)
+    warn_above_px: float = Field(default=16.0, gt=0)
+    law_above_px: float = Field(default=24.0, gt=0)
 
 
 class SilhouettesConfig(ComponentConfig):
     """Settings of ``silhouettes``.
 
-    180 procedural mice with exact cameras and masks had at least 96 % explained in every view;
-    the same mice with every camera of the lab rig moved to distance 2.7 had 75 % at most.
+    Exact procedural mice keep 98.3 % at 64 px, where tails are thinner than a pixel, 99 % at 96
+    and everything in every view from 128 px on; the published head keeps 99.9 %. One camera
+    turned by one degree leaves 93 to 99 % of some view, a focal length wrong by 40 % in all views
+    93 to 98 %, and cameras of the lab rig pulled one by one to distance 2.7 between 53 and 64 %.
+    Masks that are off by some pixels cost a few percent as well.
 
     Attributes:
-        warn_below: Least share of a mask that the other views can explain.
+        warn_below: Least share of a mask that the visual hull of the other views covers.
         law_below: The same, below which training is refused.
     """
 
-    warn_below: float = Field(default=0.9, gt=0, le=1)
+    warn_below: float = Field(default=0.98, gt=0, le=1)
     law_below: float = Field(default=0.8, gt=0, le=1)
+
+
+class EqualSizeConfig(ComponentConfig):
+    """Settings of ``per_view_scale``.
+
+    Attributes:
+        least_spread: Standard deviation over mean of the size ratios, below which sizes count as
+            made equal; heads seen all around have 2 %, mice 4 to 22 %.
+        covered_below: Share of a mask that fits the other views, below which masks contradict
+            one another.
+    """
+
+    least_spread: float = Field(default=0.01, gt=0)
+    covered_below: float = Field(default=0.98, gt=0, le=1)
+
+
+class MovedConfig(ComponentConfig):
+    """Settings of ``moved_cameras``.
+
+    Attributes:
+        warn_above_px: Recorded error bound of an inexact step.
+        equal_within: Relative range of the distances, below which they count as made equal.
+        least_focal_spread: Relative range of the focal lengths of a real rig.
+        covered_below: Share of a mask that fits the other views, below which masks contradict
+            one another.
+    """
+
+    warn_above_px: float = Field(default=8.0, gt=0)
+    equal_within: float = Field(default=2e-3, gt=0)
+    least_focal_spread: float = Field(default=5e-3, gt=0)
+    covered_below: float = Field(default=0.98, gt=0, le=1)
+
+
+class BoxCenterConfig(ComponentConfig):
+    """Settings of ``box_centered``.
+
+    Attributes:
+        box_within_px: Distance of every bounding box from the middle of the picture.
+        mass_above_px: Distance of some centre of mass from the middle.
+    """
+
+    box_within_px: float = Field(default=1.5, gt=0)
+    mass_above_px: float = Field(default=6.0, gt=0)
+
+
+class SizeRangeConfig(ComponentConfig):
+    """Settings of ``size_range``.
+
+    Attributes:
+        info_above: Largest over smallest size ratio; mice on the lab rig reach 2.1.
+    """
+
+    info_above: float = Field(default=2.4, gt=1)
+
+
+class SlotAngleConfig(ComponentConfig):
+    """Settings of ``slot_angles``.
+
+    Attributes:
+        warn_above_deg: Angle between a slot and the camera that fills it.
+    """
+
+    warn_above_deg: float = Field(default=30.0, gt=0)
+
+
+class SameSlotsConfig(ComponentConfig):
+    """Settings of ``permuted_slots``.
+
+    Attributes:
+        within_deg: Angle within which a camera is a slot's own.
+    """
+
+    within_deg: float = Field(default=1.0, gt=0)
+
+
+class ExposureConfig(ComponentConfig):
+    """Settings of ``exposure``.
+
+    Attributes:
+        warn_above: Share of the subject that is pure white or pure black.
+    """
+
+    warn_above: float = Field(default=0.9, gt=0, lt=1)
 
 
 class FocalAspectConfig(ComponentConfig):
@@ -129,20 +215,3 @@ class FocalLengthConfig(ComponentConfig):
     """
 
     tolerance: float = Field(default=0.02, gt=0)
-
-
-CONFIGS: dict[str, type[BaseModel]] = {
-    "reach": NoConfig,
-    "silhouettes": SilhouettesConfig,
-    "rotation": RotationConfig,
-    "triangulation": TriangulationConfig,
-    "origin": OriginConfig,
-    "up_axis": UpAxisConfig,
-    "look_at": LookAtConfig,
-    "focal_aspect": FocalAspectConfig,
-    "border_contact": NoConfig,
-    "principal_point": NoConfig,
-    "mask_share": MaskShareConfig,
-    "distance": DistanceConfig,
-    "focal_length": FocalLengthConfig,
-}

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from mfl_adapt.images import measure_foreground
 from mfl_adapt.plugin import Facts, Finding
 from mfl_adapt.types import View
 
-from .config import MaskShareConfig, NoConfig
+from .config import ExposureConfig, MaskShareConfig, NoConfig
 from .facts import place, sample_and_contract
+
+_INSIDE = 127
 
 
 class MaskShare:
@@ -68,6 +72,42 @@ class BorderContact:
                     "the picture.",
                     excess=worst / view.width,
                 )
+
+
+class Exposure:
+    """Warning MFL058: the subject has colours, not only black and white.
+
+    A picture of 16 bits read as one of 8 is clipped to white, or shows its low bytes.
+    """
+
+    def __init__(self, config: ExposureConfig) -> None:
+        """Take the threshold."""
+        self._config = config
+
+    def __call__(self, facts: Facts) -> Iterator[Finding]:
+        """Look at every view."""
+        sample, _ = sample_and_contract(facts)
+        for view in sample.views:
+            share = _clipped(view)
+            if share > self._config.warn_above:
+                yield Finding(
+                    code="MFL058",
+                    severity="warning",
+                    where=place(sample, view),
+                    value=f"{100 * share:.1f} % of the subject is pure white or pure black",
+                    expected=f"at most {100 * self._config.warn_above:g} %",
+                    remedy="Check how the picture was decoded (16 bits taken for 8) and exposed.",
+                    excess=share,
+                )
+
+
+def _clipped(view: View) -> float:
+    """Share of the masked pixels whose channels all are at one end of their range."""
+    if view.mask is None or not (view.mask > _INSIDE).any():
+        return 0.0
+    colours = view.rgb[view.mask > _INSIDE]
+    full = np.iinfo(view.rgb.dtype).max
+    return float(((colours == 0).all(axis=1) | (colours == full).all(axis=1)).mean())
 
 
 def _contact(view: View, allowed: tuple[str, ...]) -> dict[str, int]:

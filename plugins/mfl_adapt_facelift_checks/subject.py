@@ -5,12 +5,12 @@ from typing import Literal
 
 import numpy as np
 
+from mfl_adapt.images.subject import LEAST_VIEWS, Subject
 from mfl_adapt.plugin import Facts, Finding
 from mfl_adapt.types import Sample
 
 from .config import NoConfig, OriginConfig, TriangulationConfig
-from .facts import place, sample_and_contract
-from .locate import LEAST_VIEWS, Subject, locate
+from .facts import locate, pixel_scale, place, sample_and_contract
 
 _CUT_REMEDY = (
     "The frame cuts most masks, and the centre of a cut mask is not the subject's; nothing needs "
@@ -130,7 +130,8 @@ class Agreement:
         subject = locate(sample)
         if subject is None:
             return
-        median = float(np.median(subject.residuals_px))
+        scales = np.array([pixel_scale(view) for view in sample.views])
+        median = float(np.median((subject.residuals_px / scales)[subject.used]))
         if median <= self._config.warn_above_px:
             return
         yield Finding(

@@ -12,13 +12,23 @@ from helpers import shared_path
 from mfl_adapt_facelift_reader.config import GslrmReaderConfig
 from mfl_adapt_facelift_reader.reader import GslrmReader
 
-from mfl_adapt.cameras import facelift_ring, lab_rig, pixel_grid, ray_directions
+from mfl_adapt.cameras import (
+    FACELIFT_SLOTS_DEG,
+    facelift_ring,
+    facelift_slots,
+    lab_rig,
+    pixel_grid,
+    ray_directions,
+)
 from mfl_adapt.doctor import build_checks, examine_samples
+from mfl_adapt.doctor.examine import examine
 from mfl_adapt.errors import ConfigError
-from mfl_adapt.images import warp_view
+from mfl_adapt.images import relabel_cameras, warp_sample
+from mfl_adapt.images.warp import warp_view
 from mfl_adapt.plugin import Facts
 from mfl_adapt.plugin.registry import load_plugins
-from mfl_adapt.types import RigContract, Sample, View
+from mfl_adapt.synth.samples import render_sample
+from mfl_adapt.types import Provenance, RigContract, Sample, View
 
 SIZE = 96
 CONTRACT = RigContract(size=SIZE, patch=8, depth_reach=1.8, cut_edges=("bottom",))
@@ -68,7 +78,7 @@ def make_sample(cameras=None, *, axes=(0.45, 0.3, 0.25), center=(0.0, 0.0, 0.0))
     for index in range(len(cameras)):
         c2w, fxfycxcy = cameras.c2w[index], cameras.fxfycxcy[index]
         mask = silhouette(np.array(axes), np.array(center), c2w, fxfycxcy, cameras.width)
-        rgb = np.zeros((cameras.height, cameras.width, 3), np.uint8)
+        rgb = np.full((cameras.height, cameras.width, 3), 128, np.uint8)
         views.append(View(f"cam_{index:03d}", rgb, mask, c2w, fxfycxcy))
     return Sample("rat", tuple(views))
 
@@ -104,7 +114,19 @@ def test_a_good_sample_has_no_findings(found):
 
 
 def test_a_real_rig_breaks_habits_only(found):
-    assert found(make_sample(lab_rig(SIZE))) == {"MFL101": "info", "MFL102": "info"}
+    """Its files are not in angular order either, which only informs."""
+    habits = dict.fromkeys(["MFL010", "MFL101", "MFL102"], "info")
+    assert found(make_sample(lab_rig(SIZE))) == habits
+
+
+@pytest.mark.parametrize(("species", "rig"), [("mice", "ring"), ("mice", "lab"), ("heads", "ring")])
+def test_no_false_alarm_on_exact_animals(checks, species, rig):
+    for index in range(3):
+        sample = render_sample(species, index, rig=rig, size=SIZE, num_views=6)
+        report = examine_samples(checks, [sample], CONTRACT)
+        # A tail that leaves the picture is no false alarm.
+        alarms = {one.code for one in report.findings if one.severity != "info"} - {"MFL016"}
+        assert alarms == set(), f"{species} {rig} {index}"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +238,8 @@ def test_a_y_up_world(found):
     def y_up(index, c2w, fxfycxcy):
         c2w[:3] = turn @ c2w[:3]
 
-    assert found(change(make_sample(), y_up)) == {"MFL008": "warning"}
+    severities = found(change(make_sample(), y_up))
+    assert {code for code, severity in severities.items() if severity != "info"} == {"MFL008"}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +277,174 @@ def test_border_contact(checks):
     assert all("px on top" in text for text in texts(high))
 
 
+@pytest.mark.parametrize("chosen", [(2,), (0, 1, 2, 3, 4, 5)])
+def test_flipped_pictures(checks, chosen):
+    sample = render_sample("mice", 1, rig="lab", size=SIZE)
+    views = [
+        replace(v, rgb=v.rgb[:, ::-1], mask=v.mask[:, ::-1]) if i in chosen else v
+        for i, v in enumerate(sample.views)
+    ]
+    report = examine_samples(checks, [replace(sample, views=tuple(views))], CONTRACT)
+    (one,) = [one for one in report.findings if one.code == "MFL014"]
+    assert one.where.endswith("cam_002") == (len(chosen) == 1)
+    assert ("this one is" if len(chosen) == 1 else "all are") in one.value
+
+
+def zoomed_to_equal_size(sample):
+    """The classic preparation: every view zoomed about its mask's centre, cameras unchanged."""
+    maps = []
+    for view in sample.views:
+        rows, columns = np.nonzero(view.mask > 127)
+        scale = 0.3 / np.sqrt((view.mask > 127).mean())
+        shift = SIZE / 2 - scale * (np.array([columns.mean(), rows.mean()]) + 0.5)
+        maps.append(np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1.0]]))
+    moved = warp_sample(sample, step="old.zoom", params={}, pixel_maps=maps)
+    note = {"cameras": "unchanged", "error_px": 31.5}
+    return relabel_cameras(moved, sample.cameras, step="old.zoom", params=note)
+
+
+def test_views_zoomed_one_by_one(checks, found, laws):
+    sample = zoomed_to_equal_size(render_sample("mice", 1, rig="lab", size=SIZE))
+    report = examine_samples(checks, [sample], CONTRACT)
+    (one,) = [one for one in report.findings if one.code == "MFL006"]
+    assert one.value == "step old.zoom, off by up to 31.5 px"
+    # Without the record, the equal sizes give it away.
+    forgotten = replace(sample, provenance=())
+    assert found(forgotten)["MFL006"] == "warning"
+    assert laws(forgotten) == {"MFL002"}
+
+
+def test_cameras_pulled_to_one_distance(found, laws):
+    """As the fork does at run time: pictures and lenses stay as they are."""
+
+    def pull(index, c2w, fxfycxcy):
+        c2w[:3, 3] *= 2.7 / np.linalg.norm(c2w[:3, 3])
+
+    pulled = change(render_sample("mice", 1, rig="lab", size=SIZE), pull)
+    assert found(pulled)["MFL007"] == "warning"
+    assert laws(pulled) == {"MFL002"}
+
+
+@pytest.mark.parametrize(
+    ("params", "severity"),
+    [
+        ({"error_bound_px": [0.5, 1.4]}, "info"),
+        ({"error_bound_px": [0.5, 1.6]}, "warning"),
+        ({}, "warning"),
+    ],
+)
+def test_recorded_relabelling_is_as_bad_as_its_bound(found, params, severity):
+    """Eight pixels at 512 are 1.5 px of a picture of 96."""
+    step = Provenance("cameras.dolly", params, exact=False)
+    assert found(replace(make_sample(), provenance=(step,))) == {"MFL007": severity}
+
+
+def test_pictures_centred_by_their_boxes(found):
+    """A body of 20 px with a tail of 40 px: the box ends where the tail does."""
+    sample = make_sample()
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[38:58, 18:38] = 255
+    mask[47:49, 38:78] = 255
+    views = tuple(replace(view, mask=mask) for view in sample.views)
+    assert found(replace(sample, views=views))["MFL017"] == "warning"
+    # Centred by mass instead.
+    moved = tuple(replace(view, mask=np.roll(mask, 16, axis=1)) for view in sample.views)
+    assert "MFL017" not in found(replace(sample, views=moved))
+
+
+def test_sizes_that_differ_are_no_failure(found):
+    """Distances of 1.6 and 4.4 show the same ball 2.75 times as large."""
+    cameras = facelift_ring(6, size=SIZE)
+    for index, factor in enumerate((0.6, 1.63, 1, 1, 1, 1)):
+        cameras.c2w[index, :3, 3] *= factor
+    severities = found(make_sample(cameras, axes=(0.36, 0.36, 0.36)))
+    assert severities["MFL018"] == "info"
+    assert set(severities.values()) == {"info"}
+
+
+SLOTTED = replace(CONTRACT, slots_deg=FACELIFT_SLOTS_DEG)
+
+
+def test_slots_and_their_order(found):
+    good = make_sample(facelift_slots(SIZE))
+    assert found(good, SLOTTED) == {}
+    # FaceLift's own file: azimuths 180, 225, 270, 315, 0, 90.
+    as_filed = tuple(good.views[index] for index in (2, 1, 0, 5, 4, 3))
+    assert found(replace(good, views=as_filed), SLOTTED) == {"MFL010": "warning", "MFL011": "law"}
+    assert found(replace(good, views=as_filed)) == {}  # they go around, and no slot asks
+
+
+def test_a_ring_of_sixty_degrees_is_not_the_slots(checks):
+    """Turned to best fit, some camera is still 15 degrees of azimuth and 20 of elevation off."""
+    sample = make_sample(facelift_ring(6, size=SIZE, phase_deg=270.0))
+    report = examine_samples(checks, [sample], SLOTTED)
+    (one,) = [one for one in report.findings if one.code == "MFL009"]
+    assert one.severity == "warning"
+    assert "slots at 270, 225, 180, 90, 0, 315" in one.expected
+
+
+def test_overexposed_or_misread_pictures(found):
+    sample = make_sample()
+    for value in (0, 255):
+        rgb = np.full((SIZE, SIZE, 3), value, np.uint8)
+        broken = replace(sample, views=(replace(sample.views[0], rgb=rgb), *sample.views[1:]))
+        assert found(broken) == {"MFL058": "warning"}
+
+
+def dataset_findings(checks, samples, config=None):
+    report = examine(checks, [Facts(contract=CONTRACT, dataset=tuple(samples), config=config)])
+    return {one.code: one for one in report.findings}
+
+
+def timed(*times, session="s"):
+    base = make_sample()
+    return [
+        replace(base, id=f"t{i}", session=session, time_s=time, views=renamed(base, i))
+        for i, time in enumerate(times)
+    ]
+
+
+def renamed(sample, number):
+    """The same views with another first pixel, so that no two samples are equal."""
+    rgb = sample.views[0].rgb.copy()
+    rgb[0, 0] = number
+    return (replace(sample.views[0], rgb=rgb), *sample.views[1:])
+
+
+def test_a_good_dataset_has_no_findings(checks):
+    assert dataset_findings(checks, timed(0.0, 0.5, 1.0, None)) == {}
+
+
+def test_time_out_of_order_under_a_split_by_order(checks):
+    shuffled = timed(0.0, 2.0, 1.0, 3.0)
+    one = dataset_findings(checks, shuffled)["MFL020"]
+    assert one.value == "1 of 3 steps go back in time"
+    assert one.where == "session s"
+    by_time = {"data": {"split": {"by": "time"}}}
+    assert dataset_findings(checks, shuffled, by_time) == {}
+    assert dataset_findings(checks, [*timed(5.0), *timed(1.0, session="other")][:1]) == {}
+
+
+def test_samples_that_lost_a_view(checks):
+    samples = timed(0.0, 1.0, 2.0)
+    samples[1] = replace(samples[1], views=samples[1].views[:2] + samples[1].views[3:])
+    one = dataset_findings(checks, samples)["MFL049"]
+    assert one.where == "t1"
+    assert one.value == "5 views, without cam_002"
+    assert one.expected.startswith("6 views")
+
+
+def test_one_sample_given_for_another(checks):
+    samples = timed(0.0, 1.0, 2.0)
+    samples[2] = replace(samples[0], id="t2", time_s=2.0)
+    one = dataset_findings(checks, samples)["MFL051"]
+    assert (one.severity, one.where, one.value) == ("law", "t2", "the same bytes as t0")
+
+
 def test_facts_must_be_complete(checks):
+    dataset = next(check for check in checks if check.subject == "dataset")
+    with pytest.raises(ConfigError, match="expected facts with a dataset, got none"):
+        list(dataset.run(Facts(contract=CONTRACT)))
     with pytest.raises(ConfigError, match="sample True, contract False"):
         list(checks[0].run(Facts(sample=make_sample())))
 
