@@ -11,6 +11,7 @@
     ├── AdapterError       (RuntimeError)  an adapter that does not fit or has no effect
     ├── CheckError         (RuntimeError)  a law of the rig contract that the data break
     ├── TrainingError      (RuntimeError)  a run that cannot go on
+    ├── WorkerError        (RuntimeError)  a worker process or a cluster that stopped working
     └── StorageError       (OSError)       a file that could not be written
 
 A message reads ``<where>: expected <rule>, got <value>. <what to do>``. The command line catches
@@ -64,6 +65,10 @@ class CheckError(MflAdaptError, RuntimeError):
 
 class TrainingError(MflAdaptError, RuntimeError):
     """A training run that cannot go on."""
+
+
+class WorkerError(MflAdaptError, RuntimeError):
+    """A worker process or a cluster that cannot be reached or stopped working."""
 
 
 class StorageError(MflAdaptError, OSError):

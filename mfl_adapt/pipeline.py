@@ -9,28 +9,21 @@ weights are read, and pictures are read before the base is built.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from mfl_adapt.chain import contract_for, describe_chain, open_chain
 from mfl_adapt.config import LoadedConfig, RunConfig
-from mfl_adapt.config.models import Component
-from mfl_adapt.data import PreparedDataset, Split, conform, split_samples
+from mfl_adapt.data import PreparedDataset, Split, open_packed, split_samples
 from mfl_adapt.errors import ConfigError, DataError
 from mfl_adapt.plugin import (
     AdapterMethod,
     AdapterSpec,
     Base,
     BaseSpec,
-    CameraNormalizerSpec,
     Loss,
     LossSpec,
-    PreprocessorSpec,
-    Reader,
-    ReaderSpec,
-    Stage,
     ViewPolicy,
     ViewPolicySpec,
 )
@@ -40,6 +33,9 @@ from mfl_adapt.types import RigContract, Sample
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+DEFAULT_BASE = "facelift.gslrm"
+"""Base that data are prepared for where a configuration names none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +135,14 @@ def contract_of(config: RunConfig, host: PluginHost) -> RigContract:
     return host.component(BaseSpec, base.id, where="base").spec.contract
 
 
+def data_contract(config: RunConfig, host: PluginHost) -> RigContract:
+    """Return the contract to prepare data for, with ``data.size``; needs no base to be named."""
+    if config.base is None:
+        found = host.component(BaseSpec, DEFAULT_BASE, where="base").spec.contract
+        return contract_for(config, found)
+    return contract_for(config, contract_of(config, host))
+
+
 def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> OpenData:
     """Read, prepare and split the dataset that a configuration names.
 
@@ -151,16 +155,24 @@ def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> Ope
         DataError: If there are no samples or they cannot be used.
         ConfigError: If a needed section is missing.
     """
-    if config.data.size is not None:
-        contract = replace(contract, size=config.data.size)
+    contract = contract_for(config, contract)
     views = _required(config.data.views, "data.views", "data.views.use=view_policies.held_out")
     policy: ViewPolicy = host.build(ViewPolicySpec, views.use, views.settings, where="data.views")
-    prepared = PreparedDataset(conform(sample, contract) for sample in _prepare(config, host))
+    prepared = PreparedDataset(_samples(config, host, contract))
     _check_views(prepared, policy, batch=config.train.batch)
     rule = config.data.split
     split = split_samples(tuple(prepared), by=rule.by, validation=rule.validation, gap=rule.gap)
     log.debug("data: %d samples train, %d validate", len(split.train), len(split.validation))
     return OpenData(prepared, split, policy, contract)
+
+
+def _samples(config: RunConfig, host: PluginHost, contract: RigContract) -> Iterable[Sample]:
+    """Read the samples, or open them from the packed cache where there is one."""
+    chain = open_chain(config, host, contract)
+    if config.data.cache is None:
+        return chain
+    key = describe_chain(config, host, contract, without=[config.data.cache])
+    return open_packed(config.data.cache, key, chain)
 
 
 def _check_views(samples: PreparedDataset, policy: ViewPolicy, *, batch: int) -> None:
@@ -184,75 +196,6 @@ def _check_views(samples: PreparedDataset, policy: ViewPolicy, *, batch: int) ->
             f"data.views: expected the same number of inputs + targets in every sample of a batch, "
             f"got {found}. Set data.views.targets, or train.batch=1."
         )
-
-
-def open_reader(config: RunConfig, host: PluginHost) -> Reader:
-    """Build the reader that a configuration names, or the one that knows its path.
-
-    Raises:
-        ConfigError: If no reader is named and none, or more than one, knows the path.
-        DataError: If the path does not exist.
-    """
-    path, chosen = config.data.path, config.data.reader
-    if path is not None and not path.exists():
-        raise DataError(
-            f"data.path: expected an existing file or folder, got {path}. Check the path."
-        )
-    if chosen is None:
-        chosen = Component(use=_recognize(path, host))
-        log.info("data.reader: %s knows %s", chosen.use, path)
-    spec = host.component(ReaderSpec, chosen.use, where="data.reader").spec
-    if spec.needs_path and path is None:
-        raise ConfigError(
-            f"data.path: expected the dataset that {chosen.use} shall read, got nothing. "
-            "Name it with --data PATH."
-        )
-    settings = chosen.settings | ({"path": path} if spec.needs_path else {})
-    reader: Reader = host.build(ReaderSpec, chosen.use, settings, where="data.reader")
-    return reader
-
-
-def _recognize(path: Path | None, host: PluginHost) -> str:
-    """Name the one active reader that knows a path.
-
-    Raises:
-        ConfigError: If there is no path, or not exactly one such reader.
-    """
-    if path is None:
-        raise ConfigError(
-            "data: expected a path or a reader, got neither. Name a dataset with --data PATH."
-        )
-    known = [reader.name for reader in host.readers_for(path)]
-    if len(known) != 1:
-        readers = [one.name for one in host.components(ReaderSpec) if one.spec.needs_path]
-        found = " and ".join(known) or "none"
-        raise ConfigError(
-            f"data.path: expected one active reader that knows {path}, got {found}. Active "
-            f"readers of files: {', '.join(readers) or 'none'}. Name one with --set "
-            "data.reader=NAME, which also tells what it misses, or add its plugin."
-        )
-    return known[0]
-
-
-def _prepare(config: RunConfig, host: PluginHost) -> Iterator[Sample]:
-    """Read samples one by one and run them through the stages, in the order of the file."""
-    stages = _stages(config, host)
-    for sample in islice(open_reader(config, host), config.data.limit):
-        for stage in stages:
-            sample = stage(sample)
-        yield sample
-
-
-def _stages(config: RunConfig, host: PluginHost) -> list[Stage]:
-    stages: list[Stage] = [
-        host.build(PreprocessorSpec, step.use, step.settings, where=f"data.preprocess.{number}")
-        for number, step in enumerate(config.data.preprocess)
-    ]
-    if (cameras := config.data.cameras) is not None:
-        stages.append(
-            host.build(CameraNormalizerSpec, cameras.use, cameras.settings, where="data.cameras")
-        )
-    return stages
 
 
 def _required(section: T | None, where: str, example: str) -> T:

@@ -18,8 +18,8 @@ PLUGINS = ROOT / "plugins"
 ROW_1 = {"errors", "types", "checks", "files"}
 ROW_2 = ROW_1 | {"config", "cameras", "images", "plugin"}
 ROW_3 = ROW_2 | {"synth", "data", "models", "render", "metrics", "adapter"}
-ROW_4 = ROW_3 | {"pipeline"}
-ROW_5 = ROW_4 | {"predict", "evaluate", "doctor", "report"}
+ROW_4 = ROW_3 | {"chain", "pipeline"}
+ROW_5 = ROW_4 | {"predict", "evaluate", "doctor", "report", "prepare"}
 ROW_6 = ROW_5 | {"train", "hub"}
 
 MAY_IMPORT = {
@@ -30,8 +30,9 @@ MAY_IMPORT = {
     **dict.fromkeys(["config", "cameras", "plugin"], ROW_1),
     "images": ROW_1 | {"cameras"},
     **dict.fromkeys(["synth", "data", "models", "render", "metrics", "adapter"], ROW_2),
-    "pipeline": ROW_3,
-    **dict.fromkeys(["predict", "evaluate", "doctor", "report"], ROW_4),
+    "chain": ROW_3,
+    "pipeline": ROW_3 | {"chain"},
+    **dict.fromkeys(["predict", "evaluate", "doctor", "report", "prepare"], ROW_4),
     **dict.fromkeys(["train", "hub"], ROW_5),
     "cli": ROW_6,
     "__main__": {"cli"},
@@ -46,6 +47,7 @@ WITHOUT_TORCH = {
     **dict.fromkeys(["errors", "types", "checks", "files", "config", "plugin", "cli"], HEAVY),
     **dict.fromkeys(["__init__", "__main__"], HEAVY),
     **dict.fromkeys(["cameras", "images", "synth"], HEAVY - {"cv2"}),
+    **dict.fromkeys(["chain", "pipeline", "prepare"], HEAVY),
 }
 """Room to what none of its modules may import at the top."""
 

@@ -111,10 +111,11 @@ def lab_rig(size: int = 512) -> Cameras:
     """A real laboratory rig of six cameras, scaled to show a subject as large as FaceLift's ring.
 
     Its lenses are longer than FaceLift's, so the mean distance becomes 4.1 instead of 2.7: that
-    is the scale at which a subject has the contract's extent. Distances, elevations, azimuths and focal lengths are the rig's own. The focal lengths are
-    those after the central 1024 x 1024 crop of the video and a resize to ``size`` (778 to 818 px
-    at 512). Three things are idealised: every camera looks straight at the origin, the principal
-    point is in the middle, and fy equals fx. In the raw recording the animal is off the origin.
+    is the scale at which a subject has the contract's extent. Distances, elevations, azimuths and
+    focal lengths are the rig's own. The focal lengths are those after the central 1024 x 1024 crop
+    of the video and a resize to ``size`` (778 to 818 px at 512). Three things are idealised: every
+    camera looks straight at the origin, the principal point is in the middle, and fy equals fx.
+    In the raw recording the animal is off the origin.
 
     Raises:
         RangeError: If the size is below 1.

@@ -21,6 +21,8 @@ COMMANDS = {
     "train": "Train an adapter on a frozen base.",
     "evaluate": "Measure an adapter on held-out views.",
     "doctor": "Look for what would make a run fail, before it starts.",
+    "data": "Look at recordings, write dataset folders, measure and split them.",
+    "cameras": "Look at cameras, normalize them, and map predictions back.",
     "base": "List the frozen base models.",
     "config": "Show, validate and describe run configurations.",
     "plugins": "List plugins and what they offer.",

@@ -24,6 +24,10 @@ PluginsOption = Annotated[
         "--plugins", metavar="A,B", help="Plugins or ./files.py to add; -NAME removes; repeatable."
     ),
 ]
+ReaderOption = Annotated[
+    str | None,
+    typer.Option("--reader", metavar="NAME", help="Reader to use; else the one that knows PATH."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 

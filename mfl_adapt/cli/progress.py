@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
@@ -27,8 +27,8 @@ def describe_step(step: Step) -> str:
     return f"{parts}  foreground {step.foreground_psnr_db:5.2f} dB  {step.seconds:.2f} s/it"
 
 
-class TrainingProgress:
-    """Listens to a run and shows it on standard error."""
+class Bars:
+    """Shows on standard error how far some work is."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -45,7 +45,7 @@ class TrainingProgress:
         self._tasks: dict[str, TaskID] = {}
         self._spoken = self._started = time.monotonic()
 
-    def __enter__(self) -> TrainingProgress:
+    def __enter__(self) -> Self:
         """Start drawing."""
         self._progress.start()
         return self
@@ -59,26 +59,8 @@ class TrainingProgress:
         """Stop drawing and leave the last state on the screen."""
         self._progress.stop()
 
-    def opened(self, run: Session, report: Report) -> None:
-        """Say what will be trained, and what the doctor found."""
-        count = run.adapter.num_parameters()
-        split = run.data.split
-        self._say(f"run       {run.folder.path}")
-        self._say(f"base      {run.base.id}, frozen")
-        self._say(f"adapter   {count:,} weights in {len(run.adapter.layers)} layers")
-        self._say(f"data      {len(split.train)} samples train, {len(split.validation)} validate")
-        for line in to_lines(report):
-            self._say(f"doctor    {line}")
-
-    def step(self, step: Step) -> None:
-        """Move the bar."""
-        self._advance("train", step.number, step.total, describe_step(step))
-
-    def evaluating(self, done: int, total: int) -> None:
-        """Move the second bar."""
-        self._advance("evaluate", done, total, "")
-
-    def _advance(self, name: str, done: int, total: int, note: str) -> None:
+    def advance(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Move the bar of that name, or write a line now and then."""
         if not self._live:
             self._speak(name, done, total, note)
             return
@@ -98,3 +80,26 @@ class TrainingProgress:
         else:
             typer.echo(line, err=True)
         sys.stderr.flush()
+
+
+class TrainingProgress(Bars):
+    """Listens to a run and shows it on standard error."""
+
+    def opened(self, run: Session, report: Report) -> None:
+        """Say what will be trained, and what the doctor found."""
+        count = run.adapter.num_parameters()
+        split = run.data.split
+        self._say(f"run       {run.folder.path}")
+        self._say(f"base      {run.base.id}, frozen")
+        self._say(f"adapter   {count:,} weights in {len(run.adapter.layers)} layers")
+        self._say(f"data      {len(split.train)} samples train, {len(split.validation)} validate")
+        for line in to_lines(report):
+            self._say(f"doctor    {line}")
+
+    def step(self, step: Step) -> None:
+        """Move the bar."""
+        self.advance("train", step.number, step.total, describe_step(step))
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Move the second bar."""
+        self.advance("evaluate", done, total, "")

@@ -84,6 +84,9 @@ class Data(Section):
     """Side of the square picture in pixels; null takes the base model's."""
     limit: int | None = Field(None, gt=0)
     """Use only the first so many samples; null uses all."""
+    cache: UserPath | None = None
+    """Folder that keeps the finished pictures of this data unpacked, so that later runs decode
+    nothing; made anew when files, settings or code change. Null keeps none."""
 
 
 class Train(Section):

@@ -1,4 +1,4 @@
-"""Conformed samples in memory, and which of them each training step sees."""
+"""Conformed samples, in memory or mapped from the packed cache."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mfl_adapt.data.packed import PackedSamples
 from mfl_adapt.errors import DataError, ShapeError
 
 if TYPE_CHECKING:
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class PreparedDataset:
-    """Samples after ``conform``, held in memory as uint8 pictures.
+    """Samples after ``conform``, as uint8 pictures.
 
     Six views of 512 x 512 with masks take 6 MiB, so a thousand moments fit into a desk machine.
+    Samples of the packed cache stay in its files, and only those in use take memory.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
@@ -28,7 +30,9 @@ class PreparedDataset:
             DataError: If there is none, or two have the same id.
             ShapeError: If their pictures differ in size.
         """
-        self._samples = tuple(samples)
+        self._samples: Sequence[Sample] = (
+            samples if isinstance(samples, PackedSamples) else tuple(samples)
+        )
         if not self._samples:
             raise DataError("dataset: expected at least one sample, got none. Check data.path.")
         name, count = Counter(sample.id for sample in self._samples).most_common(1)[0]

@@ -21,5 +21,10 @@ def fingerprint(samples: Iterable[Sample]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    lines = sorted(f"{sample.id}\n{digest_views(sample.views)}\n" for sample in samples)
+    return combine_digests((sample.id, digest_views(sample.views)) for sample in samples)
+
+
+def combine_digests(digests: Iterable[tuple[str, str]]) -> str:
+    """The fingerprint of samples whose ids and ``digest_views`` are known already."""
+    lines = sorted(f"{name}\n{digest}\n" for name, digest in digests)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

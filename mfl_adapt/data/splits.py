@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from mfl_adapt.checks import check_range
 from mfl_adapt.errors import ConfigError, DataError, did_you_mean
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 SplitBy = Literal["order", "time", "session", "animal"]
 _KINDS = ("order", "time", "session", "animal")
+# Samples nearer in time than this are nearly the same picture, in seconds.
+_SOON = 1.0
 
 
 class Split(NamedTuple):
@@ -78,6 +82,54 @@ def split_samples(
         ordered = [_in_order(samples, members, name) for name, members in sessions.items()]
         return _blocks(ordered, validation, gap)
     return _by_group(samples, by, validation)
+
+
+def mixing_warnings(samples: Sequence[Sample], split: Split) -> list[str]:
+    """Say what the two sides of a split share although the data would allow to part it.
+
+    Args:
+        samples: The dataset; only ids and labels are looked at.
+        split: Its sides.
+
+    Returns:
+        One sentence per kind of label that both sides share, and one if samples of one session
+        on either side are less than a second apart.
+    """
+    if not split.validation:
+        return []
+    found = []
+    for kind in ("session", "animal"):
+        sides = [{getattr(samples[i], kind) for i in side} for side in split[:2]]
+        shared = sorted((sides[0] & sides[1]) - {""})
+        if shared and len((sides[0] | sides[1]) - {""}) > 1:
+            found.append(
+                f"{kind} {shared[0]!r} is on both sides, as are {len(shared)} of "
+                f"{len(sides[0] | sides[1])} {kind}s. Split by {kind} to measure on unseen ones."
+            )
+    seconds = _nearest(samples, split)
+    if seconds is not None and seconds < _SOON:
+        found.append(
+            f"samples on either side are only {seconds:.3g} s apart and may look nearly the same. "
+            f"Widen the gap, or split by session."
+        )
+    return found
+
+
+def _nearest(samples: Sequence[Sample], split: Split) -> float | None:
+    """Least time between a training and a validation sample of one session, in seconds."""
+    least: float | None = None
+    times: dict[str, list[float]] = {}
+    for index in split.train:
+        if (time := samples[index].time_s) is not None:
+            times.setdefault(samples[index].session, []).append(time)
+    ordered = {session: np.sort(each) for session, each in times.items()}
+    for index in split.validation:
+        time, others = samples[index].time_s, ordered.get(samples[index].session)
+        if time is not None and others is not None:
+            place = int(np.searchsorted(others, time))
+            near = float(np.abs(others[max(0, place - 1) : place + 1] - time).min())
+            least = near if least is None else min(least, near)
+    return least
 
 
 def _blocks(runs: Sequence[list[int]], validation: float, gap: float) -> Split:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -24,12 +23,16 @@ from mfl_adapt.data.fingerprint import fingerprint
 from mfl_adapt.errors import DataError, StorageError
 from mfl_adapt.files import write_atomically
 from mfl_adapt.images import save_picture
+from mfl_adapt.types import Provenance
 
 if TYPE_CHECKING:
     from mfl_adapt.data.splits import Split
-    from mfl_adapt.types import Sample, View
+    from mfl_adapt.types import RawCamera, Sample, Similarity, View
 
 SCHEMA = 1
+# 2 added raw cameras, orders and exactness.
+HISTORY_SCHEMA = 2
+ALL, TRAIN, VALIDATION = "data_all.txt", "data_train.txt", "data_val.txt"
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 
@@ -64,8 +67,9 @@ def write_dataset(
     try:
         for sample in samples:
             write_sample(sample, partial / sample.id)
-        _write_lists(samples, split, partial)
-        _write_json(partial / "dataset.json", _summary(samples, description or {}))
+        write_lists([sample.id for sample in samples], split, partial)
+        summary = summarize(samples, fingerprint(samples), description or {})
+        write_json(partial / "dataset.json", summary)
         partial.replace(folder)
     except StorageError:
         raise
@@ -77,12 +81,13 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_sample(sample: Sample, folder: Path) -> None:
+def write_sample(sample: Sample, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
     """Write one sample's pictures, cameras and provenance.
 
     Args:
         sample: Sample with a mask in every view.
         folder: The sample's folder; made where missing.
+        extra: More entries for ``provenance.json``.
 
     Raises:
         DataError: If a view has no mask.
@@ -96,7 +101,7 @@ def write_sample(sample: Sample, folder: Path) -> None:
                 f"none. Add preprocess.auto_mask to data.preprocess."
             )
         save_picture(folder / name, view.rgb, view.mask)
-    _write_json(
+    write_json(
         folder / "opencv_cameras.json",
         {
             "id": sample.id,
@@ -106,8 +111,10 @@ def write_sample(sample: Sample, folder: Path) -> None:
             "frames": [_frame(v, name) for v, name in zip(sample.views, names, strict=True)],
         },
     )
-    steps = [dataclasses.asdict(step) for step in sample.provenance]
-    _write_json(folder / "provenance.json", {"schema": SCHEMA, "steps": steps})
+    steps = [_plain_step(step) for step in sample.provenance]
+    write_json(
+        folder / "provenance.json", {"schema": HISTORY_SCHEMA, "steps": steps, **(extra or {})}
+    )
 
 
 def _frame(view: View, name: str) -> dict[str, Any]:
@@ -125,47 +132,119 @@ def _frame(view: View, name: str) -> dict[str, Any]:
     }
 
 
+def check_id(name: str) -> None:
+    """Refuse a sample id that can name no folder, or one outside its dataset.
+
+    Raises:
+        DataError: If it does not.
+    """
+    if not _SAFE_ID.fullmatch(name):
+        raise DataError(
+            f"sample {name!r}: expected an id of letters, digits, '.', '_' and '-' that can name "
+            f"a folder. Rename the sample."
+        )
+
+
 def _check_ids(samples: Sequence[Sample]) -> None:
     seen: set[str] = set()
     for sample in samples:
-        if not _SAFE_ID.fullmatch(sample.id):
-            raise DataError(
-                f"sample {sample.id!r}: expected an id of letters, digits, '.', '_' and '-' that "
-                f"can name a folder. Rename the sample."
-            )
+        check_id(sample.id)
         if sample.id in seen:
             raise DataError(f"sample {sample.id}: expected every id once, got it twice. Rename it.")
         seen.add(sample.id)
 
 
-def _write_lists(samples: Sequence[Sample], split: Split | None, folder: Path) -> None:
-    lists: dict[str, Iterable[int]] = {"data_all.txt": range(len(samples))}
+def write_lists(ids: Sequence[str], split: Split | None, folder: Path) -> None:
+    """Write the list files of a dataset, each in one step.
+
+    No moment of it shows a sample on both sides: the old validation list goes first, and the new
+    one comes last.
+
+    Args:
+        ids: All samples.
+        split: Which of them train and validate; None lists all in ``data_all.txt``.
+        folder: The dataset.
+
+    Raises:
+        StorageError: If a file cannot be written.
+    """
+    lists: dict[str, Iterable[int]] = {ALL: range(len(ids))}
     if split is not None:
-        lists = {"data_train.txt": split.train}
+        lists = {TRAIN: split.train}
         if split.validation:
-            lists["data_val.txt"] = split.validation
+            lists[VALIDATION] = split.validation
+    _delete(folder / VALIDATION)
     for name, indices in lists.items():
-        lines = "".join(f"{samples[index].id}\n" for index in indices)
-        write_atomically(folder / name, lines.encode())
+        write_atomically(folder / name, "".join(f"{ids[index]}\n" for index in indices).encode())
+    for name in {ALL, TRAIN} - set(lists):
+        _delete(folder / name)
 
 
-def _summary(samples: Sequence[Sample], description: Mapping[str, Any]) -> dict[str, Any]:
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: expected to replace an old list, got {error.strerror or error}. Check the "
+            f"folder's permissions."
+        ) from error
+
+
+def summarize(
+    samples: Sequence[Sample], fingerprint: str, description: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of ``dataset.json``; of the samples only ids and labels are used."""
     return {
         **description,
         "schema": SCHEMA,
         "samples": [sample.id for sample in samples],
         "sessions": sorted({sample.session for sample in samples if sample.session}),
         "animals": sorted({sample.animal for sample in samples if sample.animal}),
-        "fingerprint": fingerprint(samples),
+        "fingerprint": fingerprint,
     }
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain JSON values to a file, in one step.
+
+    Raises:
+        DataError: If a value is not plain or not finite.
+        StorageError: If the file cannot be written.
+    """
     try:
-        text = json.dumps(content, indent=1, allow_nan=False)
+        text = _to_text(content)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{path}: expected plain finite JSON values, got {error}. Mend the provenance of the "
             f"step that made them."
         ) from error
     write_atomically(path, f"{text}\n".encode())
+
+
+def _to_text(content: Mapping[str, Any]) -> str:
+    """JSON with a line per key, and per record in a list of records, for people and for diffs.
+
+    The indented form of ``json`` is not used: it comes from an encoder ten times as slow.
+    """
+    parts = []
+    for key, value in content.items():
+        text = json.dumps(value, allow_nan=False)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = ",\n  ".join(json.dumps(each, allow_nan=False) for each in value)
+            text = f"[\n  {text}\n ]"
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}"
+
+
+def _plain_step(step: Provenance) -> dict[str, Any]:
+    """A step as JSON takes it; ``dataclasses.asdict`` would copy every number on the way."""
+    plain = {name: getattr(step, name) for name in Provenance.__slots__}
+    return plain | {
+        "params": dict(step.params),
+        "world": _fields(step.world),
+        "raw_cameras": [_fields(camera) for camera in step.raw_cameras],
+    }
+
+
+def _fields(record: Similarity | RawCamera) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}

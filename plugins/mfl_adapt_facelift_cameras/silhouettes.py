@@ -75,7 +75,7 @@ def read_silhouettes(sample: Sample) -> list[Silhouette]:
 
 def _silhouette(index: int, view: View, mask: "Bytes", sample: Sample) -> Silhouette:
     foreground = measure_foreground(mask)
-    rows, columns = np.flatnonzero((mask > _HALF).any(1)), np.flatnonzero((mask > _HALF).any(0))
+    rows, columns = (np.flatnonzero(mask.max(axis) > _HALF) for axis in (1, 0))
     if not len(rows):
         raise DataError(
             f"{view.source or f'{sample.id}/{view.name}'}: expected a mask that shows the subject, "
@@ -94,13 +94,15 @@ def _silhouette(index: int, view: View, mask: "Bytes", sample: Sample) -> Silhou
 def _cells(mask: "Bytes", side: int) -> tuple["Float", "Float"]:
     """Centres of mass (x, y) and weights of square cells that are not empty."""
     height, width = (int(np.ceil(length / side)) for length in mask.shape)
-    weight = np.zeros((height * side, width * side))
-    weight[: mask.shape[0], : mask.shape[1]] = mask / 255.0
-    y, x = np.arange(height * side)[:, None] + 0.5, np.arange(width * side) + 0.5
-    cells = (height, side, width, side)
-    total, sum_x, sum_y = (
-        layer.reshape(cells).sum(axis=(1, 3)) for layer in (weight, weight * x, weight * y)
-    )
+    whole = np.zeros((height * side, width * side), np.uint8)
+    whole[: mask.shape[0], : mask.shape[1]] = mask
+    # Sums along one side first, in whole numbers: most of the pixels are gone after them.
+    rows = whole.reshape(height, side, -1).sum(axis=1, dtype=np.uint32) / 255.0
+    columns = whole.reshape(-1, width, side).sum(axis=2, dtype=np.uint32) / 255.0
+    x, y = np.arange(width * side) + 0.5, np.arange(height * side)[:, None] + 0.5
+    total = rows.reshape(height, width, side).sum(axis=2)
+    sum_x = (rows * x).reshape(height, width, side).sum(axis=2)
+    sum_y = (columns * y).reshape(height, side, width).sum(axis=1)
     # A rim of faint pixels is neither inside nor outside; half a pixel is the least that counts.
     kept = total >= 0.5
     centers = np.stack([sum_x[kept], sum_y[kept]], axis=1) / total[kept][:, None]

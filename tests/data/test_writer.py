@@ -9,7 +9,7 @@ from small_samples import make_sample
 from mfl_adapt.data import Split, fingerprint, write_dataset
 from mfl_adapt.errors import DataError, StorageError
 from mfl_adapt.images import load_picture
-from mfl_adapt.types import Provenance
+from mfl_adapt.types import Provenance, RawCamera
 
 
 def test_layout(tmp_path):
@@ -70,6 +70,36 @@ def test_provenance_must_be_plain(tmp_path):
     with pytest.raises(DataError, match=r"provenance\.json: expected plain finite JSON values"):
         write_dataset([sample], tmp_path / "d")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_provenance_keeps_raw_cameras_and_orders_to_the_last_bit(tmp_path):
+    pose = (
+        (1.0, 0.0, 0.0, 0.1),
+        (0.0, 1.0, 0.0, 1 / 3),
+        (0.0, 0.0, 1.0, 2.7),
+        (0.0, 0.0, 0.0, 1.0),
+    )
+    camera = RawCamera(
+        pose, (1632.3, 1 / 7, 570.0, 505.0), 10, 20, "brown", (-0.3, 0.1, 0.0, 0.0), 2.0
+    )
+    steps = (
+        Provenance("reader", raw_cameras=(camera,) * 3),
+        Provenance("slots", order=(2, 0, 1), exact=False),
+    )
+    write_dataset([replace(make_sample("a"), provenance=steps)], tmp_path / "d")
+    content = json.loads((tmp_path / "d/a/provenance.json").read_text())
+    assert content["schema"] == 2
+    first, second = content["steps"]
+    assert first["raw_cameras"][2] == {
+        "c2w": [list(row) for row in pose],
+        "fxfycxcy": [1632.3, 1 / 7, 570.0, 505.0],
+        "height": 10,
+        "width": 20,
+        "lens": "brown",
+        "distortion": [-0.3, 0.1, 0.0, 0.0],
+        "skew": 2.0,
+    }
+    assert (second["order"], second["exact"]) == ([2, 0, 1], False)
 
 
 def test_fingerprint_ignores_order_and_sees_pixels():

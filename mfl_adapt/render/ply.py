@@ -1,0 +1,148 @@
+"""Gaussians from a PLY file, as splat viewers and trainers write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfl_adapt.errors import DataError
+from mfl_adapt.types import Gaussians
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TYPES = {
+    "char": "i1",
+    "int8": "i1",
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "<i2",
+    "int16": "<i2",
+    "ushort": "<u2",
+    "uint16": "<u2",
+    "int": "<i4",
+    "int32": "<i4",
+    "uint": "<u4",
+    "uint32": "<u4",
+    "float": "<f4",
+    "float32": "<f4",
+    "double": "<f8",
+    "float64": "<f8",
+}
+_LARGEST_HEADER = 65536
+_END = b"end_header\n"
+# Coefficients above degree 0, all three colours together, by degree.
+_REST_COUNTS = (0, 9, 24, 45)
+
+
+def read_ply(path: Path) -> Gaussians:
+    """Read Gaussians and activate their values.
+
+    Args:
+        path: Binary little-endian PLY whose vertices have x y z, f_dc_0..2, opacity (a logit),
+            scale_0..2 (logarithms) and rot_0..3 (w first), and f_rest_* of degree 0 to 3,
+            colour by colour.
+
+    Returns:
+        One item [1, N, ...], float32. Spherical-harmonic coefficients that are 0 for every
+        Gaussian are left out from the highest degree down.
+
+    Raises:
+        DataError: If the file is missing, of another kind, cut short, or holds values that are
+            not finite.
+    """
+    import torch
+
+    vertices = _read_vertices(path)
+    x = _columns(vertices, ["x", "y", "z"], path)
+    quats = _columns(vertices, [f"rot_{index}" for index in range(4)], path)
+    length = np.linalg.norm(quats, axis=1, keepdims=True)
+    if not (length > 0).all():
+        raise DataError(f"{path}: expected rotations of a length above 0, got a quaternion of 0s.")
+    fields = (
+        x,
+        quats / length,
+        np.exp(_columns(vertices, [f"scale_{index}" for index in range(3)], path)),
+        1.0 / (1.0 + np.exp(-_columns(vertices, ["opacity"], path)[:, 0])),
+        _coefficients(vertices, path),
+    )
+    return Gaussians(*(torch.from_numpy(field.astype(np.float32))[None] for field in fields))
+
+
+def _read_vertices(path: Path) -> NDArray[np.void]:
+    """Parse the header and take the vertices behind it.
+
+    Raises:
+        DataError: If the file cannot be used.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable PLY file, got {error.strerror}.") from error
+    end = content.find(_END, 0, _LARGEST_HEADER)
+    if not content.startswith(b"ply\n") or end < 0:
+        raise DataError(f"{path}: expected a PLY file with a header, got something else.")
+    lines = content[:end].decode("ascii", "replace").splitlines()
+    words = [line.split() for line in lines[1:] if line and not line.startswith("comment")]
+    if ["format", "binary_little_endian", "1.0"] not in words:
+        raise DataError(
+            f"{path}: expected format binary_little_endian 1.0, got "
+            f"{' '.join(next((word for word in words if word[0] == 'format'), ['none']))}."
+        )
+    elements = [word for word in words if word[0] == "element"]
+    properties = [word[1:] for word in words if word[0] == "property"]
+    if len(elements) != 1 or elements[0][1:2] != ["vertex"] or not elements[0][2].isdigit():
+        raise DataError(f"{path}: expected vertices alone, got other elements in the header.")
+    if any(len(entry) != 2 or entry[0] not in _TYPES for entry in properties):
+        raise DataError(f"{path}: expected plain number properties, got lists or unknown types.")
+    kind = np.dtype([(name, _TYPES[word]) for word, name in properties])
+    count, body = int(elements[0][2]), content[end + len(_END) :]
+    if len(body) != count * kind.itemsize:
+        raise DataError(
+            f"{path}: expected {count * kind.itemsize} bytes for {count} Gaussians, got "
+            f"{len(body)}. The file is damaged; write it again."
+        )
+    return np.frombuffer(body, kind)
+
+
+def _columns(vertices: NDArray[np.void], names: list[str], path: Path) -> NDArray[np.float64]:
+    """Several properties as one array [N, len(names)].
+
+    Raises:
+        DataError: If one is missing or not finite.
+    """
+    missing = [name for name in names if name not in (vertices.dtype.names or ())]
+    if missing:
+        raise DataError(
+            f"{path}: expected the property {missing[0]} of Gaussians, got none. This PLY file "
+            "holds plain points or a mesh."
+        )
+    values = np.stack([vertices[name].astype(np.float64) for name in names], axis=1)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: expected finite numbers, got others in {', '.join(names)}.")
+    return values
+
+
+def _coefficients(vertices: NDArray[np.void], path: Path) -> NDArray[np.float64]:
+    """Spherical-harmonic coefficients, [N, K, 3].
+
+    Raises:
+        DataError: If their number is not that of a degree.
+    """
+    base = _columns(vertices, [f"f_dc_{index}" for index in range(3)], path)[:, None]
+    names = [name for name in vertices.dtype.names or () if name.startswith("f_rest_")]
+    if len(names) not in _REST_COUNTS:
+        raise DataError(
+            f"{path}: expected 0, 9, 24 or 45 f_rest properties, got {len(names)}. Write the file "
+            "with spherical harmonics of degree 0 to 3."
+        )
+    if not names:
+        return base
+    rest = _columns(vertices, [f"f_rest_{index}" for index in range(len(names))], path)
+    higher = rest.reshape(len(rest), 3, -1).transpose(0, 2, 1)
+    used = np.flatnonzero(higher.any(axis=(0, 2)))
+    last = used[-1] + 1 if len(used) else 0
+    kept = next(count // 3 for count in _REST_COUNTS if count // 3 >= last)
+    return np.concatenate([base, higher[:, :kept]], axis=1)
