@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mfl_adapt import __version__
-from mfl_adapt.config import RunConfig
+from mfl_adapt.config import RunConfig, step_slot
 from mfl_adapt.config.models import Component
 from mfl_adapt.data import conform
 from mfl_adapt.data.source import hash_code, hash_source
@@ -165,13 +165,17 @@ def build_stages(config: RunConfig, host: PluginHost) -> list[Stage]:
     """Build preprocessors and camera normalizer, in the order in which they run."""
     return [
         host.build(slot, component.use, component.settings, where=where)
-        for slot, component, where in _stage_sections(config)
+        for slot, component, where in _stage_sections(config, host)
     ]
 
 
-def _stage_sections(config: RunConfig) -> Iterator[tuple[type[Spec], Component, str]]:
+def _stage_sections(
+    config: RunConfig, host: PluginHost
+) -> Iterator[tuple[type[Spec], Component, str]]:
     for number, step in enumerate(config.data.preprocess):
-        yield PreprocessorSpec, step, f"data.preprocess.{number}"
+        is_normalizer = step_slot(step.use, host) == "camera normalizer"
+        slot: type[Spec] = CameraNormalizerSpec if is_normalizer else PreprocessorSpec
+        yield slot, step, f"data.preprocess.{number}"
     if config.data.cameras is not None:
         yield CameraNormalizerSpec, config.data.cameras, "data.cameras"
 
@@ -199,7 +203,7 @@ def describe_chain(
         MflAdaptError: If the chain cannot be built or its files cannot be read.
     """
     chosen, path = choose_reader(config, host), config.data.path
-    sections = [(ReaderSpec, chosen, "data.reader"), *_stage_sections(config)]
+    sections = [(ReaderSpec, chosen, "data.reader"), *_stage_sections(config, host)]
     package = Path(__file__).resolve().parent
     steps = [_describe(host, *section, without=without) for section in sections]
     return {

@@ -68,7 +68,7 @@ def _claims(loaded: LoadedConfig, host: ComponentHost) -> list[tuple[Keys, str, 
     Raises:
         ConfigError: If two plugins claim one slot.
     """
-    chosen = {keys: name for keys, _, name, _ in sections(loaded)}
+    chosen = {keys: name for keys, _, name, _ in sections(loaded, host)}
     claims = []
     for keys, slot in SLOT_WORDS.items():
         path = (*keys, COMPONENT_KEYS[keys])
@@ -96,7 +96,7 @@ def _check_contributes(loaded: LoadedConfig, host: ComponentHost, plugin: str) -
     Raises:
         ConfigError: If no section names one of its components and it does nothing by itself.
     """
-    used = {name.partition(".")[0] for _, _, name, _ in sections(loaded)}
+    used = {name.partition(".")[0] for _, _, name, _ in sections(loaded, host)}
     offers = host.offers(plugin)
     losses = [(slot, name) for slot, name in offers if slot == "loss"]
     if plugin in used or (host.acts_alone(plugin) and not losses):

@@ -67,13 +67,15 @@ def validate_components(loaded: LoadedConfig, host: ComponentHost) -> None:
             twice, or the path does not suit the reader.
         PluginError: If a component does not exist or its plugin is not active.
     """
-    for keys, slot, name, settings in sections(loaded):
+    for keys, slot, name, settings in sections(loaded, host):
         _validate(loaded, host, keys, slot, name, settings)
     _check_losses(loaded, host)
     _check_path(loaded, host)
 
 
-def sections(loaded: LoadedConfig) -> Iterator[tuple[Keys, str, str, Mapping[str, Any]]]:
+def sections(
+    loaded: LoadedConfig, host: ComponentHost
+) -> Iterator[tuple[Keys, str, str, Mapping[str, Any]]]:
     """Yield key path, slot word, component and settings of every section of a component."""
     config = loaded.config
     if config.base:
@@ -88,9 +90,19 @@ def sections(loaded: LoadedConfig) -> Iterator[tuple[Keys, str, str, Mapping[str
         if component:
             yield keys, SLOT_WORDS[keys], component.use, component.settings
     for index, step in enumerate(config.data.preprocess):
-        yield ("data", "preprocess", index), "preprocessor", step.use, step.settings
+        yield ("data", "preprocess", index), step_slot(step.use, host), step.use, step.settings
     for name, term in config.losses.items():
         yield ("losses", name), "loss", name, term.settings
+
+
+def step_slot(name: str, host: ComponentHost) -> str:
+    """Word for the slot of a step of ``data.preprocess``: camera normalizers may stand there too.
+
+    So ``facelift_cameras.up_axis`` can come before masks are cleaned, while ``data.cameras`` is
+    always the last step.
+    """
+    normalizer = ("camera normalizer", name)
+    return normalizer[0] if normalizer in host.offers(name.partition(".")[0]) else "preprocessor"
 
 
 def _validate(

@@ -73,7 +73,7 @@ class Data(Section):
     reader: Component | None = None
     """Dataset reader; null asks every active reader whether it knows the path."""
     preprocess: Annotated[tuple[Component, ...], Field(strict=False)] = ()
-    """Steps that change pictures, masks and cameras, in this order."""
+    """Steps that change pictures, masks and cameras, in this order; camera normalizers too."""
     cameras: Component | None = None
     """Camera normalizer; null leaves the cameras as the reader gave them."""
     views: Component | None = None

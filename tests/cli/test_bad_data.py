@@ -41,7 +41,8 @@ def test_paths_that_no_reader_knows(empty_folder):
     for path in ("empty", "notes.txt", "video.mp4"):
         message = refuse(*train(data=path))
         assert f"expected one active reader that knows {path}, got none." in message
-        assert "readers of files: facelift_reader.gslrm. Name one with" in message
+        assert "readers of files: anipose.videos, colmap.sparse, facelift_reader.gslrm," in message
+        assert "Name one with" in message
 
 
 def test_the_named_reader_says_what_is_missing(empty_folder):

@@ -57,3 +57,20 @@ def test_bad_input_is_one_line(mice, empty_folder, arguments, words):
     for word in words:
         assert word in errors[0]
     assert not any(empty_folder.iterdir())
+
+
+def test_normalizers_can_stand_among_the_steps(mice, empty_folder):
+    steps = "data.preprocess=[{use: facelift_cameras.up_axis}, {use: preprocess.com_center}]"
+    result = call(
+        "data", "prepare", str(mice), "-o", "out", "--workers", "0", "--set", steps,
+        "--set", "data.cameras=facelift_cameras.slots", "--set", "data.size=64",
+        "--set", "data.split.validation=0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    result = call("cameras", "show", "out", "--json")
+    assert json.loads(result.stdout)["history"][2:6] == [
+        "facelift_cameras.up_axis",
+        "preprocess.com_center",
+        "facelift_cameras.slots",
+        "conform",
+    ]

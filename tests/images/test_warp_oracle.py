@@ -54,7 +54,7 @@ def test_a_turned_camera_sees_what_it_would_have_seen(mouse, focal):
     np.testing.assert_allclose(moved.fxfycxcy, wanted, rtol=1e-12)
     expected = render(mouse, aimed, wanted, SIZE, SIZE)
     found = (moved.rgb, moved.mask)
-    assert psnr(found, expected) > 36
+    assert psnr(found, expected) > 34
     assert iou(found, expected) > 0.97
     # Half a pixel off is clearly worse, so that the figures above do prove something.
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])

@@ -70,7 +70,7 @@ def raw_mouse(index=0, *, seed=0, rig="lab", world=RAW_WORLD):
     """A rendered mouse seen by the lab rig or a random one, as recorded."""
     rng = np.random.default_rng(seed)
     chosen = lab_rig() if rig == "lab" else random_rig(rng, 8, distance=(2.0, 3.4))
-    cameras = aside(chosen, rng, zoom=0.8 if rig == "lab" else 1.2)
+    cameras = aside(chosen, rng, zoom=0.8)
     scene = make_scene("mice", scene_seed("train", index))
     return to_raw(cameras, render_scene(scene, cameras), world=world)
 

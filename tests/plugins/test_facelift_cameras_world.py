@@ -84,8 +84,9 @@ def test_no_pixel_moves_and_the_history_is_exact(change):
 def test_scene_scale_about_the_origin_keeps_it():
     result = scale(sample_of(lab_rig(), world=NO_TILT))
     assert np.linalg.norm(result.cameras.centers, axis=1).mean() == pytest.approx(2.7)
-    # The rig's own mean distance is 2.7, in units of 1 / 120.
-    assert result.provenance[1].world.scale == pytest.approx(1 / 120)
+    # The raw world's units are 1 / 120 of the rig's own.
+    distance = np.linalg.norm(lab_rig().centers, axis=1).mean()
+    assert result.provenance[1].world.scale == pytest.approx(2.7 / distance / 120)
     assert result.provenance[1].world.translation == (0.0, 0.0, 0.0)
 
 

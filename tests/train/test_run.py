@@ -151,9 +151,9 @@ def test_ctrl_c_twice_stops_without_saving(small_run, tmp_path):
 
 
 def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
-    from mfl_adapt import pipeline
+    from mfl_adapt import chain
 
-    conform = pipeline.conform
+    conform = chain.conform
 
     def move_principal_points(sample, contract):
         sample = conform(sample, contract)
@@ -162,7 +162,7 @@ def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
         )
         return replace(sample, views=views)
 
-    monkeypatch.setattr(pipeline, "conform", move_principal_points)
+    monkeypatch.setattr(chain, "conform", move_principal_points)
     with pytest.raises(CheckError, match=r"expected no broken law, got .*MFL019"):
         small_run()
     folder = small_run("train.force=true", "train.steps=1").session.folder.path
