@@ -1,9 +1,10 @@
-"""Pretrain the tiny base on procedural heads: ``python -m mfl_adapt.train.pretrain --out FOLDER``.
+"""Pretrain the tiny base on procedural heads: ``python -m mfl_adapt.train.pretrain --out FILE``.
 
-The base that ships with the package was made by this script with its default settings; the
-README beside the weights gives time and scores. Scenes are heads in FaceLift's conventions
-(distance 2.7, field of view 50 degrees, world +z up, subject facing -y). In every step the
-network sees four views of two scenes and is compared with six: two of those four, and four others.
+The base that ships with the package was made by two runs of this script, the second with ``--init``
+on the first one's file; the README beside the weights gives commands, time and scores. Scenes are
+heads in FaceLift's conventions (distance 2.7, field of view 50 degrees, world +z up, subject
+facing -y). In every step the network sees four views of two scenes and is compared with six: two
+of those four, and four others.
 """
 
 import argparse
@@ -159,10 +160,14 @@ def pretrain(
     batch_size: int,
     seed: int,
     out: Path,
+    init: Path | None = None,
     report_every: int = 500,
 ) -> GSLRM:
-    """Train from scratch and keep a copy of the weights at every report."""
-    model = GSLRM(TINY, generator=torch.Generator().manual_seed(seed))
+    """Train from scratch, or on from a stored file, and keep the weights at every report."""
+    if init is None:
+        model = GSLRM(TINY, generator=torch.Generator().manual_seed(seed))
+    else:
+        model = load_gslrm(init, TINY, id="facelift.tiny").module.requires_grad_(True)
     optimizers, schedules = build_optimizers(model, lr=lr, muon_lr=muon_lr, steps=steps)
     generator = np.random.default_rng(seed)
     started, losses = time.perf_counter(), []
@@ -201,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument("--out", type=Path, metavar="FILE", help="pretrain and write this file")
     goal.add_argument("--score", type=Path, metavar="FILE", help="only score this file")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="train on from this file")
     parser.add_argument("--scenes", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=8500)
     parser.add_argument("--lr", type=float, default=6e-4, help="of AdamW")
@@ -225,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         batch_size=options.batch,
         seed=options.seed,
         out=options.out,
+        init=options.init,
     )
 
 
