@@ -111,17 +111,14 @@ def test_heads_fill_the_documented_share_and_are_cut_only_below():
 
 
 def test_mice_are_near_the_origin_and_mostly_dark():
-    brightness, touching = [], []
+    brightness = []
     for index in range(40):
         sample = render_sample("mice", index, size=32, num_views=3)
         masks = np.stack([view.mask for view in sample.views])
-        # FaceLift's field of view shows the whole animal, or all but the tip of its tail.
-        edges = np.concatenate([masks[:, [0, -1]], masks[:, :, [0, -1]].swapaxes(1, 2)], axis=1)
-        touching += (edges > 127).sum(axis=(1, 2)).tolist()
+        # The FaceLift field of view shows the whole animal.
+        assert max(masks[:, [0, -1]].max(), masks[:, :, [0, -1]].max()) < 128
         rgb = np.stack([view.rgb for view in sample.views])
         brightness.append(rgb[masks > 127].mean())
-    assert max(touching) <= 2
-    assert np.mean(np.array(touching) > 0) < 0.1
     # Real laboratory mice of the black strain have a mean of 40 to 60; some here are white.
     assert 40 <= np.median(np.sort(brightness)[:16]) <= 60
     assert max(brightness) > 120
