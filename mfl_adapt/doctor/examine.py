@@ -22,12 +22,14 @@ class ActiveCheck(NamedTuple):
         code: Code that its findings must carry.
         subject: Field of ``Facts`` that it looks at.
         run: The check itself.
+        samples: Most samples that it looks at; None for all.
     """
 
     name: str
     code: str
     subject: str
     run: Check
+    samples: int | None = None
 
 
 def build_checks(
@@ -56,6 +58,7 @@ def build_checks(
             code=found.spec.code,
             subject=found.spec.subject,
             run=host.build(CheckSpec, found.name, given.get(found.name, {})),
+            samples=found.spec.samples,
         )
         for found in host.components(CheckSpec)
     ]
@@ -93,6 +96,8 @@ def examine_samples(
 ) -> Report:
     """Run the checks on conformed samples, one by one and then on all of them together.
 
+    A check that takes long looks at some of the samples, spread evenly; the report counts them.
+
     Args:
         checks: What to run.
         samples: The dataset.
@@ -100,8 +105,25 @@ def examine_samples(
         config: Resolved run configuration as plain data, where there is one.
     """
     dataset = tuple(samples)
-    facts = [Facts(contract=contract, sample=sample) for sample in dataset]
-    return examine(checks, [*facts, Facts(contract=contract, config=config, dataset=dataset)])
+    whole = Facts(contract=contract, config=config, dataset=dataset)
+    reports = [
+        examine(
+            [check for check in checks if check.samples == most],
+            [*(Facts(contract=contract, sample=one) for one in _spread(dataset, most)), whole],
+        )
+        for most in dict.fromkeys(check.samples for check in checks)
+    ]
+    looked_at = {check.name: 0 for check in checks}
+    for report in reports:
+        looked_at |= report.looked_at
+    return Report(tuple(one for report in reports for one in report.findings), looked_at)
+
+
+def _spread(samples: Sequence[Sample], most: int | None) -> list[Sample]:
+    """Up to so many samples, from the first to the last."""
+    if most is None or len(samples) <= most:
+        return list(samples)
+    return [samples[round(k * (len(samples) - 1) / max(1, most - 1))] for k in range(most)]
 
 
 def _run(check: ActiveCheck, facts: Facts) -> list[Finding]:

@@ -50,15 +50,50 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """Under which terms weights may be used.
+
+    Attributes:
+        name: As its author calls it.
+        terms: What it allows, in one sentence.
+    """
+
+    name: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedWeights:
+    """Where the weights of a base can be fetched.
+
+    Attributes:
+        repository: On the model hub, ``owner/name``.
+        path: File or folder in it, ``/`` between its parts.
+        revision: Commit, tag or branch; only a commit is a pin.
+    """
+
+    repository: str
+    path: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseSpec(Spec):
     """A frozen pretrained model. ``build(config)`` returns a ``Base``.
 
     Attributes:
         contract: What the model assumes about pictures and cameras; its ``size`` is that of the
             published model and a ``Base`` may carry another one.
+        makes: What it turns pictures into; a base that makes Gaussians is a ``Reconstructor``.
+        licence: Of the weights; None if nobody said.
+        published: Where they are fetched from; None if they ship with the plugin. The setting
+            ``checkpoint`` of the component names them on disk.
     """
 
     contract: RigContract
+    makes: Literal["gaussians", "views"] = "gaussians"
+    licence: Licence | None = None
+    published: PublishedWeights | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +142,13 @@ class CheckSpec(Spec):
     Attributes:
         code: Stable code of its findings (``MFL003``), unique among all plugins.
         subject: Which field of ``Facts`` it looks at.
+        samples: Look at no more than so many samples, spread evenly over the dataset; for checks
+            that take more than a few milliseconds. None looks at all.
     """
 
     code: str
     subject: Literal["config", "sample", "dataset", "adapter", "run", "machine"]
+    samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,9 +230,8 @@ class Finding:
     excess: float = 0.0
 
 
-@runtime_checkable
 class Base(Protocol):
-    """A frozen model that turns pictures with cameras into Gaussians."""
+    """A frozen model: what adapters are put into, whatever it makes."""
 
     id: str
     module: nn.Module
@@ -202,8 +239,22 @@ class Base(Protocol):
     sha256: str
     fingerprint: str
 
+
+@runtime_checkable
+class Reconstructor(Base, Protocol):
+    """A base that turns pictures with cameras into Gaussians."""
+
     def reconstruct(self, rgb: Tensor, cameras: Cameras) -> Gaussians:
         """Return Gaussians for rgb [B, V, 3, H, W] in [0, 1] seen by cameras [B, V]."""
+        ...
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A base that has more to say about itself than every base has."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Return facts by name, in the order in which ``base verify`` prints them."""
         ...
 
 
@@ -284,16 +335,20 @@ __all__ = [
     "Check",
     "CheckSpec",
     "ComponentConfig",
+    "Describes",
     "Exporter",
     "ExporterSpec",
     "Facts",
     "Finding",
+    "Licence",
     "Loss",
     "LossContext",
     "LossSpec",
     "PreprocessorSpec",
+    "PublishedWeights",
     "Reader",
     "ReaderSpec",
+    "Reconstructor",
     "Spec",
     "Stage",
     "ViewPolicy",
