@@ -188,7 +188,10 @@ def grade(
     typer.echo(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
 
 
-@app.command("certify")
+@app.command(
+    "certify",
+    help="Measure how exactly pictures and cameras agree; write numbers and a picture per sample.",
+)
 def certify(
     source: SourceArgument,
     out: OutOption,
@@ -232,7 +235,10 @@ def certify(
     if as_json:
         typer.echo(json.dumps(summary_to_json(found), indent=2))
     else:
-        typer.echo("\n".join([*summary_lines(found), f"certificates  {out}"]))
+        lines = [*summary_lines(found), f"certificates  {out}"]
+        if found.failures:
+            lines.append("remedies      mfl-adapt doctor says what to do about each")
+        typer.echo("\n".join(lines))
     if found.verdicts["law"]:
         raise typer.Exit(1)
 

@@ -159,7 +159,10 @@ def _sum_up(column: Column, certificates: Sequence[Certificate]) -> ColumnSummar
         return None
     values = np.array([value for value, _ in found])
     median = float(np.median(values))
-    badness = {"high": values, "low": -values, "far": np.abs(values - median)}[column.worst]
+    if column.worst == "far":
+        badness = np.abs(values - median)
+    else:
+        badness = values if column.worst == "high" else -values
     worst, where = found[int(np.argmax(badness))]
     return ColumnSummary(column.name, median, worst, where, len(found))
 
@@ -209,6 +212,12 @@ def _table(rows: list[list[str]], *, left: int = 0) -> list[str]:
 
 
 def summary_to_json(summary: CertificateSummary) -> dict[str, Any]:
-    """Turn a summary into plain JSON values."""
-    columns = {column.name: column._asdict() for column in summary.columns}
+    """Turn a summary into plain JSON values; what is not a finite number becomes null."""
+    columns = {
+        column.name: {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in column._asdict().items()
+        }
+        for column in summary.columns
+    }
     return {"schema": 1, "convention": CONVENTION, **summary._asdict(), "columns": columns}

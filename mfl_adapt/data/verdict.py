@@ -27,6 +27,8 @@ class Limits:
         rotation: Largest rotation error.
         look_at: Least cosine between viewing direction and direction to the origin.
         origin: Largest distance of the subject from the origin; a law beyond the depth reach.
+        extent: Least diameter of the subject as a share of the contract's, where a camera stands
+            within the depth reach: such a world is measured in too large a unit.
         residual_px: Median triangulation residual. The centre of a silhouette is not the image of
             the body's centre: exact procedural mice reach 13 px.
         hull_coverage: Least share of a mask that the other views' hull covers. Exact procedural
@@ -44,6 +46,7 @@ class Limits:
     rotation: float = 1e-4
     look_at: float = 0.9
     origin: float = 0.15
+    extent: float = 1 / 3
     residual_px: tuple[float, float] = (16.0, 24.0)
     hull_coverage: tuple[float, float] = (0.98, 0.8)
     aspect: float = 0.02
@@ -81,6 +84,9 @@ def _judge_sample(found: Certificate, contract: RigContract, limits: Limits) -> 
         return
     if found.reach > 1.0:
         yield Failure("reach", "law", "", found.reach, 1.0)
+    extent, least = 2.0 * (found.subject_radius or 0.0), limits.extent * contract.extent
+    if extent < least and min(view.distance for view in found.views) < contract.depth_reach:
+        yield Failure("extent", "law", "", extent, least)
     # Cut masks give a rough position: good enough for a gross failure, not for a fine one.
     if found.subject_distance > contract.depth_reach:
         yield Failure("origin", "law", "", found.subject_distance, contract.depth_reach)

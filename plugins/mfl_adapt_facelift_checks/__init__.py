@@ -24,6 +24,7 @@ def register_components() -> list[Spec]:
             build=f"mfl_adapt_facelift_checks.{row.build}",
             code=row.code,
             subject=subject,
+            samples=row.samples,
         )
 
     return [

@@ -45,6 +45,28 @@ class UpAxisConfig(ComponentConfig):
     least_agreement: float = Field(default=0.5, gt=0, lt=1)
 
 
+class ReachConfig(ComponentConfig):
+    """Settings of ``reach``.
+
+    Attributes:
+        least_extent: Diameter of the subject as a share of the contract's, below which the world
+            counts as measured in too large a unit if a camera also stands within the depth reach.
+    """
+
+    least_extent: float = Field(default=1 / 3, gt=0)
+
+
+class HistoryConfig(ComponentConfig):
+    """Settings of ``history``.
+
+    Attributes:
+        law_above_px: Largest distance between where a camera shows a point and where the recorded
+            steps show it, in pixels as they are; exact steps keep 1e-9.
+    """
+
+    law_above_px: float = Field(default=1e-4, gt=0)
+
+
 class OriginConfig(ComponentConfig):
     """Settings of ``origin``.
 
@@ -168,9 +190,12 @@ class ExposureConfig(ComponentConfig):
 
     Attributes:
         warn_above: Share of the subject that is pure white or pure black.
+        least_brightest: Level from 0 to 255 that the brightest channel of the brightest hundredth
+            of the subject must reach; 12 bits in the place of 16 end at 15.9.
     """
 
     warn_above: float = Field(default=0.9, gt=0, lt=1)
+    least_brightest: float = Field(default=16.0, gt=0, lt=255)
 
 
 class FocalAspectConfig(ComponentConfig):

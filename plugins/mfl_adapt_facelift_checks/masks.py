@@ -1,6 +1,7 @@
 """Masks: how much they cover and whether the frame cuts them."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from mfl_adapt.types import View
 
 from .config import ExposureConfig, MaskShareConfig, NoConfig
 from .facts import place, sample_and_contract
+
+if TYPE_CHECKING:
+    from mfl_adapt.types import Bytes
 
 _INSIDE = 127
 
@@ -77,7 +81,8 @@ class BorderContact:
 class Exposure:
     """Warning MFL058: the subject has colours, not only black and white.
 
-    A picture of 16 bits read as one of 8 is clipped to white, or shows its low bytes.
+    A picture of 16 bits clipped to 8 is white, and one whose sensor filled only the low 12 of 16
+    bits is black but for a few levels.
     """
 
     def __init__(self, config: ExposureConfig) -> None:
@@ -88,7 +93,21 @@ class Exposure:
         """Look at every view."""
         sample, _ = sample_and_contract(facts)
         for view in sample.views:
-            share = _clipped(view)
+            colours = _colours(view)
+            if not len(colours):
+                continue
+            share, brightest = _clipped(colours), _brightest(colours)
+            if share <= self._config.warn_above and brightest < self._config.least_brightest:
+                yield Finding(
+                    code="MFL058",
+                    severity="warning",
+                    where=place(sample, view),
+                    value=f"the brightest parts of the subject have level {brightest:.1f} of 255",
+                    expected=f"at least {self._config.least_brightest:g}",
+                    remedy="Check whether 10 or 12 bits lie in the low bits of a 16-bit file; "
+                    "multiply them up to the full range before anything reads it.",
+                    excess=self._config.least_brightest - brightest,
+                )
             if share > self._config.warn_above:
                 yield Finding(
                     code="MFL058",
@@ -101,13 +120,24 @@ class Exposure:
                 )
 
 
-def _clipped(view: View) -> float:
-    """Share of the masked pixels whose channels all are at one end of their range."""
-    if view.mask is None or not (view.mask > _INSIDE).any():
-        return 0.0
-    colours = view.rgb[view.mask > _INSIDE]
-    full = np.iinfo(view.rgb.dtype).max
+def _colours(view: View) -> "Bytes":
+    """Colours of the masked pixels, [P, 3]; none without a mask."""
+    if view.mask is None:
+        return np.empty((0, 3), np.uint8)
+    colours: Bytes = view.rgb[view.mask > _INSIDE]
+    return colours
+
+
+def _clipped(colours: "Bytes") -> float:
+    """Share of the colours whose channels all are at one end of their range."""
+    full = np.iinfo(colours.dtype).max
     return float(((colours == 0).all(axis=1) | (colours == full).all(axis=1)).mean())
+
+
+def _brightest(colours: "Bytes") -> float:
+    """Level, from 0 to 255, that the brightest hundredth of the colours reaches."""
+    full = np.iinfo(colours.dtype).max
+    return float(np.percentile(colours.max(axis=1), 99)) * 255.0 / full
 
 
 def _contact(view: View, allowed: tuple[str, ...]) -> dict[str, int]:

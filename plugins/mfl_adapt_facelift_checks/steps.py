@@ -145,7 +145,9 @@ class BoxCentered:
         if len(offsets) < _LEAST_VIEWS or len(offsets) < len(sample.views):
             return
         boxes, masses = np.array(offsets).T
-        if boxes.max() <= self._config.box_within_px and masses.max() > self._config.mass_above_px:
+        # Shifts by whole pixels leave half a pixel, which is much at 512 for a small picture.
+        within = max(self._config.box_within_px, 0.5 / _scale(sample))
+        if boxes.max() <= within and masses.max() > self._config.mass_above_px:
             yield Finding(
                 code="MFL017",
                 severity="warning",

@@ -9,7 +9,7 @@ from mfl_adapt.images.subject import LEAST_VIEWS, Subject
 from mfl_adapt.plugin import Facts, Finding
 from mfl_adapt.types import Sample
 
-from .config import NoConfig, OriginConfig, TriangulationConfig
+from .config import OriginConfig, ReachConfig, TriangulationConfig
 from .facts import locate, pixel_scale, place, sample_and_contract
 
 _CUT_REMEDY = (
@@ -24,10 +24,15 @@ class Reach:
     A Gaussian sits on its pixel's ray, at most ``depth_reach`` from the point of the ray nearest
     the origin. For a ray with direction d through the subject's centre P that offset is |P . d|,
     and the subject's own radius comes on top.
+
+    The other way round, a world in metres lies within reach whole: the cameras too, and the
+    subject is a speck that no depth resolves. Both together are the law, as either alone may be
+    meant.
     """
 
-    def __init__(self, config: NoConfig) -> None:
-        """Take nothing: the threshold is the contract's."""
+    def __init__(self, config: ReachConfig) -> None:
+        """Take the least extent; the reach is the contract's."""
+        self._least_extent = config.least_extent
 
     def __call__(self, facts: Facts) -> Iterator[Finding]:
         """Look at the sample as a whole."""
@@ -48,6 +53,21 @@ class Reach:
                 remedy="Move the world so that the subject is at the origin and scale it so that "
                 f"the subject measures about {contract.extent:g}; both change cameras only.",
                 excess=offset / contract.depth_reach,
+            )
+        nearest = min(float(np.linalg.norm(view.c2w[:3, 3])) for view in sample.views)
+        extent, least = 2.0 * subject.radius, self._least_extent * contract.extent
+        if nearest < contract.depth_reach and extent < least:
+            yield Finding(
+                code="MFL001",
+                severity="law",
+                where=place(sample),
+                value=f"nearest camera {nearest:.3g} from the origin, subject {extent:.3g} across",
+                expected=f"cameras beyond the depth reach of {contract.depth_reach:g}, or a "
+                f"subject of at least {least:.2g} world units",
+                remedy="The calibration seems to be in metres: scale the world so that the "
+                f"subject measures about {contract.extent:g}, with facelift_cameras.virtual_camera "
+                "or scene_scale.",
+                excess=least / max(extent, np.finfo(float).tiny),
             )
 
 

@@ -16,11 +16,13 @@ from .config import (
     ExposureConfig,
     FocalAspectConfig,
     FocalLengthConfig,
+    HistoryConfig,
     LookAtConfig,
     MaskShareConfig,
     MovedConfig,
     NoConfig,
     OriginConfig,
+    ReachConfig,
     RotationConfig,
     SameSlotsConfig,
     SilhouettesConfig,
@@ -40,6 +42,7 @@ class Row(NamedTuple):
         summary: What holds where it finds nothing.
         config: Model of its settings.
         build: Module and class in this package.
+        samples: Most samples that it looks at; None for all.
     """
 
     name: str
@@ -47,14 +50,19 @@ class Row(NamedTuple):
     summary: str
     config: type[BaseModel]
     build: str
+    samples: int | None = None
 
+
+# A visual hull takes a quarter of a second at 512 px, so checks that may need one look at no more
+# samples than this; all at the same ones, as the hull of the last sample is remembered.
+_WITH_HULL = 24
 
 SAMPLE_CHECKS = (
     Row(
         "reach",
         "MFL001",
         "Subject within the depth that the model can decode",
-        NoConfig,
+        ReachConfig,
         "subject:Reach",
     ),
     Row(
@@ -63,6 +71,7 @@ SAMPLE_CHECKS = (
         "Masks that one solid body can cast",
         SilhouettesConfig,
         "silhouettes:Silhouettes",
+        _WITH_HULL,
     ),
     Row(
         "rotation", "MFL003", "Rotations orthonormal with det +1", RotationConfig, "poses:Rotation"
@@ -81,6 +90,7 @@ SAMPLE_CHECKS = (
         "No view zoomed on its own",
         EqualSizeConfig,
         "steps:PerViewScale",
+        _WITH_HULL,
     ),
     Row(
         "moved_cameras",
@@ -88,6 +98,7 @@ SAMPLE_CHECKS = (
         "No camera moved without its picture",
         MovedConfig,
         "steps:MovedCameras",
+        _WITH_HULL,
     ),
     Row("up_axis", "MFL008", "World z upwards in the pictures", UpAxisConfig, "poses:UpAxis"),
     Row(
@@ -118,6 +129,7 @@ SAMPLE_CHECKS = (
         "No picture flipped without its camera",
         NoConfig,
         "silhouettes:Mirrored",
+        _WITH_HULL,
     ),
     Row(
         "focal_aspect",
@@ -156,6 +168,13 @@ SAMPLE_CHECKS = (
         "Mask neither empty nor the whole picture",
         MaskShareConfig,
         "masks:MaskShare",
+    ),
+    Row(
+        "history",
+        "MFL048",
+        "Cameras that the recorded steps lead to",
+        HistoryConfig,
+        "history:History",
     ),
     Row(
         "exposure",

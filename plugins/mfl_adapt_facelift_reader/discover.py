@@ -35,7 +35,7 @@ class SampleFolder:
 
 def can_read(path: Path) -> bool:
     """Whether the path is a sample folder, a folder of such, or a list file; never raises."""
-    return any(_recognizes(path, file) for file in FILES.values())
+    return any(_recognizes(path, file) for file in FILES.values()) or _lists_paths(path)
 
 
 def choose_layout(path: Path) -> LayoutName:
@@ -90,6 +90,18 @@ def _recognizes(path: Path, file: str) -> bool:
         return any((folder / file).is_file() for _, folder in _entries(path))
     except (OSError, ValueError):  # not text, or lines that can be no path
         return False
+
+
+def _lists_paths(path: Path) -> bool:
+    # A list that came from another machine: nothing of it exists here, which reading it will say.
+    try:
+        if path.suffix != ".txt" or path.stat().st_size > _LONGEST_LIST:
+            return False
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # a folder, or not text
+        return False
+    entries = [line.strip() for line in lines if line.strip()]
+    return bool(entries) and all("/" in one and len(one.split()) == 1 for one in entries)
 
 
 def _entries(path: Path) -> list[tuple[int, Path]]:

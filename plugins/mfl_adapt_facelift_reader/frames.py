@@ -91,7 +91,10 @@ def _number(where: str, entry: Mapping[str, Any], key: str) -> float:
     value = _required(where, entry, key)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value):
-        raise DataError(f"{where}.{key}: expected a finite number of pixels, got {value!r:.40}.")
+        raise DataError(
+            f"{where}.{key}: expected a finite number of pixels, got {value!r:.40}. Calibrate this "
+            f"camera again."
+        )
     if key in ("fx", "fy") and value <= 0:
         raise DataError(f"{where}.{key}: expected a positive focal length, got {value:g}.")
     return float(value)
@@ -115,7 +118,10 @@ def _pose(where: str, rows: Any) -> "Float":
     if w2c.shape != (4, 4):
         raise DataError(f"{where}.w2c: expected 4 rows of 4 numbers, got {rows!r:.60}.")
     if not np.isfinite(w2c).all():
-        raise DataError(f"{where}.w2c: expected finite numbers, got NaN or an infinity.")
+        raise DataError(
+            f"{where}.w2c: expected finite numbers, got NaN or an infinity. Calibrate this camera "
+            f"again, or leave it out of the reader's views."
+        )
     rotation = w2c[:3, :3]
     error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
     if error > RIGID or np.abs(w2c[3] - [0, 0, 0, 1]).max() > RIGID:

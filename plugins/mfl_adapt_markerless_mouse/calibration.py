@@ -114,7 +114,10 @@ def _matrix(where: str, entry: Any, key: str, shape: tuple[int, ...]) -> "Float"
             f"{_short(entry[key])}."
         )
     if not np.isfinite(values).all():
-        raise DataError(f"{where}.{key}: expected finite numbers, got NaN or an infinity.")
+        raise DataError(
+            f"{where}.{key}: expected finite numbers, got NaN or an infinity. Calibrate this "
+            f"camera again, or leave it out of cameras."
+        )
     return values
 
 

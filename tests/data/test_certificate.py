@@ -95,6 +95,7 @@ def set_entry(entry, value):
         (lambda i, c2w, k: c2w[:3, :3].__imul__(1.001), ("rotation", "law")),
         (lambda i, c2w, k: c2w[:3, :3].__imul__(np.nan), ("rotation", "law")),
         (lambda i, c2w, k: c2w[:3, 3].__imul__(120.0), ("reach", "law")),
+        (lambda i, c2w, k: c2w[:3, 3].__imul__(0.12), ("extent", "law")),
         (lambda i, c2w, k: c2w[:3, 3].__iadd__([0.0, 0.0, 0.4]), ("origin", "warning")),
         (lambda i, c2w, k: c2w[:3, 3].__iadd__([0.0, 0.0, 3.0]), ("origin", "law")),
         (lambda i, c2w, k: c2w[:3, 3].__imul__((1.3, 0.8)[i % 2]), ("hull_coverage", "law")),
@@ -214,6 +215,20 @@ def test_the_same_sample_gives_the_same_certificate():
 def test_limits_can_be_changed():
     assert failures(mouse(), limits=Limits(residual_px=(0.01, 1e9))) == {("residual_px", "warning")}
     assert failures(mouse(), limits=Limits(residual_px=(0.01, 0.02))) == {("residual_px", "law")}
+
+
+def test_a_subject_behind_the_cameras_leaves_strict_json():
+    """Its image is nowhere, so that residuals are infinite."""
+
+    def turn(index, c2w, fxfycxcy):
+        c2w[:3, [0, 2]] *= -1
+
+    summary = summarize([certify(change(mouse(), turn), CONTRACT)])
+    worst = {column.name: column.worst for column in summary.columns}
+    assert worst["residual_px"] == math.inf
+    text = json.dumps(summary_to_json(summary), allow_nan=False)
+    assert json.loads(text)["columns"]["residual_px"]["worst"] is None
+    assert any("inf" in line for line in summary_lines(summary))
 
 
 def test_a_dataset_summed_up():

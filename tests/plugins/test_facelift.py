@@ -9,25 +9,50 @@ import mfl_adapt_facelift
 import pytest
 import torch
 from helpers import shared_path
-from mfl_adapt_facelift.config import GSLRMBaseConfig, TinyBaseConfig
+from mfl_adapt_facelift.config import GSLRMBaseConfig, MVDiffusionBaseConfig, TinyBaseConfig
 from mfl_adapt_facelift.gslrm import build_gslrm
+from mfl_adapt_facelift.mvdiffusion import build_mvdiffusion
 from mfl_adapt_facelift.tiny import build_tiny
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from mfl_adapt.errors import CheckpointError, ConfigError
-from mfl_adapt.plugin import BaseSpec
+from mfl_adapt.models.mvdiffusion.fresh import build_fresh
+from mfl_adapt.models.mvdiffusion.prompts import view_prompts
+from mfl_adapt.models.mvdiffusion.saving import save_parts
+from mfl_adapt.plugin import BaseSpec, Reconstructor
 from mfl_adapt.types import Cameras
 
 
 def test_components():
     specs = {spec.name: spec for spec in mfl_adapt_facelift.register_components()}
-    assert specs.keys() == {"tiny", "gslrm"}
+    assert specs.keys() == {"tiny", "gslrm", "mvdiffusion"}
     assert all(isinstance(spec, BaseSpec) for spec in specs.values())
     assert specs["tiny"].contract.size == 64
     contract = specs["gslrm"].contract
     assert (contract.size, contract.patch, contract.depth_reach) == (512, 8, 1.8)
     assert contract.cut_edges == ("bottom",)
+    contract = specs["mvdiffusion"].contract
+    assert (contract.size, contract.patch, contract.input_views) == (512, 8, (1, 1))
+    assert contract.slots_deg == (270, 225, 180, 90, 0, 315)
+
+
+def test_what_can_be_fetched_and_under_which_licence():
+    specs = {spec.name: spec for spec in mfl_adapt_facelift.register_components()}
+    assert {name: spec.makes for name, spec in specs.items()} == {
+        "tiny": "gaussians",
+        "gslrm": "gaussians",
+        "mvdiffusion": "views",
+    }
+    assert specs["tiny"].published is None
+    assert specs["tiny"].licence.name == "Apache-2.0"
+    for name, path in {
+        "gslrm": "gslrm/ckpt_0000000000021125.pt",
+        "mvdiffusion": "mvdiffusion/pipeckpts",
+    }.items():
+        assert specs[name].published.repository == "wlyu/OpenFaceLift"
+        assert specs[name].published.path == path
+        assert "non-commercial" in specs[name].licence.terms
 
 
 def test_build_targets_exist():
@@ -41,19 +66,22 @@ def test_listing_and_validating_import_no_torch():
         "import sys, mfl_adapt_facelift as plugin\n"
         "specs = {s.name: s for s in plugin.register_components()}\n"
         "specs['gslrm'].config(checkpoint='x.pt'), specs['tiny'].config()\n"
+        "specs['mvdiffusion'].config(checkpoint='folder', dtype='float16')\n"
         "heavy = {'torch', 'cv2', 'numba', 'diffusers'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_configs_refuse_unknown_keys_and_need_a_checkpoint():
+def test_configs_refuse_unknown_keys_and_values():
     with pytest.raises(ValidationError, match="checkpiont"):
         GSLRMBaseConfig(checkpiont="x.pt")
     with pytest.raises(ValidationError, match="checkpoint"):
-        GSLRMBaseConfig()
-    with pytest.raises(ValidationError, match="checkpoint"):
         TinyBaseConfig(checkpoint="x.pt")
+    with pytest.raises(ValidationError, match="float64"):
+        MVDiffusionBaseConfig(dtype="float64")
+    with pytest.raises(ValidationError, match="text"):
+        MVDiffusionBaseConfig(text="perhaps")
 
 
 def test_tiny_ships_with_the_package():
@@ -99,3 +127,51 @@ def test_gslrm_errors(tmp_path):
         build_gslrm(GSLRMBaseConfig(checkpoint="x.pt", config=tmp_path / "none.yaml"))
     with pytest.raises(ConfigError, match=r"base\.config: expected a mapping under 'model'"):
         build_gslrm(GSLRMBaseConfig(checkpoint="x.pt", config={}))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """A small multi-view model in the published layout; not to be changed."""
+    folder = tmp_path_factory.mktemp("mvdiffusion") / "pipeckpts"
+    save_parts(build_fresh(), folder)
+    return folder
+
+
+def test_mvdiffusion_of_a_folder(pipeline):
+    base = build_mvdiffusion(MVDiffusionBaseConfig(checkpoint=pipeline))
+    assert (base.id, base.num_views, base.contract.size) == ("facelift.mvdiffusion", 6, 64)
+    assert base.dtype == torch.float32
+    assert not any(one.requires_grad for one in base.module.parameters())
+    assert base.encode_prompts(["a mouse"]).shape == (1, 77, 32)
+    assert not isinstance(base, Reconstructor)
+
+
+def test_mvdiffusion_in_half_precision_without_its_text_tower(pipeline):
+    config = MVDiffusionBaseConfig(checkpoint=pipeline, dtype="bfloat16", text=False)
+    base = build_mvdiffusion(config)
+    assert base.dtype == torch.bfloat16
+    with pytest.raises(CheckpointError, match="text=True"):
+        base.encode_prompts(["a mouse"])
+    # The files decide what a model is, not how it was loaded.
+    assert base.sha256 == build_mvdiffusion(MVDiffusionBaseConfig(checkpoint=pipeline)).sha256
+
+
+def test_mvdiffusion_that_is_not_the_expected_one(pipeline, tmp_path):
+    config = MVDiffusionBaseConfig(checkpoint=pipeline, sha256="0" * 64, text=False)
+    with pytest.raises(CheckpointError, match=f"expected the model with SHA-256 {'0' * 64}"):
+        build_mvdiffusion(config)
+    with pytest.raises(CheckpointError, match=r"nowhere: expected the folder"):
+        build_mvdiffusion(MVDiffusionBaseConfig(checkpoint=tmp_path / "nowhere"))
+
+
+def test_tiny_and_gslrm_reconstruct():
+    assert isinstance(build_tiny(TinyBaseConfig()), Reconstructor)
+
+
+@pytest.mark.golden
+def test_mvdiffusion_of_the_original_program():
+    folder = shared_path("reference/mvpipe_tiny")
+    base = build_mvdiffusion(MVDiffusionBaseConfig(checkpoint=folder))
+    golden = load_file(shared_path("reference/mvpipe_tiny_golden.safetensors"))
+    embeds = base.encode_prompts(view_prompts())
+    torch.testing.assert_close(embeds, golden["prompt.embeds"], atol=1e-5, rtol=0)

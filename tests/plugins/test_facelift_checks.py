@@ -140,6 +140,35 @@ def test_units_alone_break_reach_alone(laws):
     assert laws(change(make_sample(), raw_millimetres)) == {"MFL001"}
 
 
+@pytest.mark.parametrize(("unit", "broken"), [(0.12274, {"MFL001"}), (0.5, set())])
+def test_a_world_that_lies_within_reach_whole(laws, unit, broken):
+    """Cameras at 2.7 and a body 0.6 to 0.7 across: in metres 0.33 and 0.08, below 1.45 / 3."""
+
+    def shrunk(index, c2w, fxfycxcy):
+        c2w[:3, 3] *= unit
+
+    axes = (0.45, 0.3, 0.25) if unit < 0.5 else (0.6, 0.6, 0.6)
+    assert laws(change(make_sample(axes=axes), shrunk)) == broken
+
+
+def test_cameras_that_left_their_history(checks):
+    """At 2.7 with fx 102.9, 0.01 to the side are 0.38 px; four times as much for nearer points."""
+    sample = render_sample("mice", 1, rig="ring", size=SIZE, num_views=6)
+
+    def nudge(index, c2w, fxfycxcy):
+        if index == 2:
+            c2w[:3, 3] += 0.01 * c2w[:3, 0]
+
+    report = examine_samples(checks, [change(sample, nudge)], CONTRACT)
+    (one,) = [one for one in report.findings if one.code == "MFL048"]
+    assert (one.severity, one.where) == ("law", f"{sample.id}/cam_002")
+    assert 0.38 < float(one.value.rpartition(" px")[0].rpartition(" ")[2]) < 4 * 0.38
+    # Without a record nothing is said.
+    free = replace(change(sample, nudge), provenance=())
+    codes = {one.code for one in examine_samples(checks, [free], CONTRACT).findings}
+    assert "MFL048" not in codes
+
+
 def test_a_scale_hidden_in_the_rotation(laws):
     def scaled(index, c2w, fxfycxcy):
         c2w[:3, :3] *= 1.001
@@ -320,7 +349,7 @@ def test_cameras_pulled_to_one_distance(found, laws):
     def pull(index, c2w, fxfycxcy):
         c2w[:3, 3] *= 2.7 / np.linalg.norm(c2w[:3, 3])
 
-    pulled = change(render_sample("mice", 1, rig="lab", size=SIZE), pull)
+    pulled = replace(change(render_sample("mice", 1, rig="lab", size=SIZE), pull), provenance=())
     assert found(pulled)["MFL007"] == "warning"
     assert laws(pulled) == {"MFL002"}
 
@@ -389,6 +418,14 @@ def test_overexposed_or_misread_pictures(found):
         rgb = np.full((SIZE, SIZE, 3), value, np.uint8)
         broken = replace(sample, views=(replace(sample.views[0], rgb=rgb), *sample.views[1:]))
         assert found(broken) == {"MFL058": "warning"}
+
+
+def test_pictures_that_use_few_of_their_bits(found):
+    sample = make_sample()
+    for level, expected in ((15, {"MFL058": "warning"}), (16, {})):
+        rgb = np.full((SIZE, SIZE, 3), level, np.uint8)
+        dark = replace(sample, views=(replace(sample.views[0], rgb=rgb), *sample.views[1:]))
+        assert found(dark) == expected
 
 
 def dataset_findings(checks, samples, config=None):
@@ -484,3 +521,9 @@ def test_heads_cropped_without_their_cameras(head, laws):
         crop[:2, 2] = rng.uniform(-60, 60, 2)
         views.append(replace(warp_view(view, crop, 512, 512), fxfycxcy=view.fxfycxcy))
     assert "MFL002" in laws(replace(head, views=tuple(views)), PUBLISHED)
+
+
+def test_checks_that_need_a_hull_share_one(checks):
+    """They look at the same samples, one after the other."""
+    slow = {check.name.partition(".")[2]: check.samples for check in checks if check.samples}
+    assert slow == dict.fromkeys(["silhouettes", "per_view_scale", "moved_cameras", "mirrored"], 24)

@@ -68,10 +68,13 @@ def test_can_read(tmp_path):
     (tmp_path / "notes.txt").write_text("hello\n")
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     (tmp_path / "none").mkdir()
-    known = [tmp_path / "set", tmp_path / "set/s", tmp_path / "set/l.txt"]
-    unknown = ["notes.txt", "binary", "none", "missing", "set/s/opencv_cameras.json"]
-    assert [can_read(path) for path in known] == [True] * 3
-    assert [can_read(tmp_path / name) for name in unknown] == [False] * 5
+    # A list from elsewhere is one too: reading it tells which paths do not exist.
+    (tmp_path / "stale.txt").write_text("/mnt/ssd/set/s1\n\n/mnt/ssd/set/s2\n")
+    (tmp_path / "prose.txt").write_text("either / or\n")
+    known = [tmp_path / name for name in ("set", "set/s", "set/l.txt", "stale.txt")]
+    unknown = ["notes.txt", "prose.txt", "binary", "none", "missing", "set/s/opencv_cameras.json"]
+    assert [can_read(path) for path in known] == [True] * 4
+    assert [can_read(tmp_path / name) for name in unknown] == [False] * 6
 
 
 def test_view_choice(tmp_path):
