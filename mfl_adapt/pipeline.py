@@ -9,14 +9,14 @@ weights are read, and pictures are read before the base is built.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfl_adapt.chain import contract_for, describe_chain, open_chain
 from mfl_adapt.config import LoadedConfig, RunConfig
-from mfl_adapt.data import PreparedDataset, Split, open_packed, split_samples
-from mfl_adapt.errors import ConfigError, DataError
+from mfl_adapt.data import PreparedDataset, Split, listed_split, open_packed, split_samples
+from mfl_adapt.errors import ConfigError, DataError, PluginError
 from mfl_adapt.plugin import (
     AdapterMethod,
     AdapterSpec,
@@ -24,6 +24,7 @@ from mfl_adapt.plugin import (
     BaseSpec,
     Loss,
     LossSpec,
+    Reconstructor,
     ViewPolicy,
     ViewPolicySpec,
 )
@@ -68,7 +69,7 @@ class OpenRun:
     Attributes:
         config: The resolved configuration.
         host: The active plugins.
-        base: The frozen model.
+        base: The frozen model, which makes Gaussians.
         data: The dataset.
         method: How peft extends the base.
         losses: Name, weight and loss of every term.
@@ -76,7 +77,7 @@ class OpenRun:
 
     config: RunConfig
     host: PluginHost
-    base: Base
+    base: Reconstructor
     data: OpenData
     method: AdapterMethod
     losses: tuple[tuple[str, float, Loss], ...]
@@ -99,7 +100,7 @@ def open_run(loaded: LoadedConfig, host: PluginHost) -> OpenRun:
         (name, term.weight, host.build(LossSpec, name, term.settings, where=f"losses.{name}"))
         for name, term in config.losses.items()
     )
-    base = open_base(config, host)
+    base = open_reconstructor(config, host)
     return OpenRun(config, host, base, open_data(config, host, base.contract), method, losses)
 
 
@@ -108,6 +109,30 @@ def open_base(config: RunConfig, host: PluginHost) -> Base:
     base = _required(config.base, "base", "base.id=facelift.tiny")
     built: Base = host.build(BaseSpec, base.id, base.settings, where="base")
     return built
+
+
+def open_reconstructor(config: RunConfig, host: PluginHost) -> Reconstructor:
+    """Build the base that a configuration names, which must make Gaussians.
+
+    Raises:
+        ConfigError: If it makes something else; no weights are read to find out.
+        PluginError: If its plugin says so and it does not.
+    """
+    named = _required(config.base, "base", "base.id=facelift.tiny")
+    found = host.component(BaseSpec, named.id, where="base")
+    if found.spec.makes != "gaussians":
+        known = [one.name for one in host.components(BaseSpec) if one.spec.makes == "gaussians"]
+        raise ConfigError(
+            f"base: expected a base that makes Gaussians, got {found.name}, which makes "
+            f"{found.spec.makes}. Name one of {', '.join(known) or 'a plugin that offers one'}."
+        )
+    base = open_base(config, host)
+    if not isinstance(base, Reconstructor):
+        raise PluginError(
+            f"base: expected {found.name} of {found.distribution} to have reconstruct(rgb, "
+            f"cameras), got {type(base).__name__} without it. Tell the plugin's author."
+        )
+    return base
 
 
 def load_base(id: str, **settings: Any) -> Base:
@@ -160,10 +185,20 @@ def open_data(config: RunConfig, host: PluginHost, contract: RigContract) -> Ope
     policy: ViewPolicy = host.build(ViewPolicySpec, views.use, views.settings, where="data.views")
     prepared = PreparedDataset(_samples(config, host, contract))
     _check_views(prepared, policy, batch=config.train.batch)
-    rule = config.data.split
-    split = split_samples(tuple(prepared), by=rule.by, validation=rule.validation, gap=rule.gap)
+    split = _split(config, tuple(prepared))
     log.debug("data: %d samples train, %d validate", len(split.train), len(split.validation))
     return OpenData(prepared, split, policy, contract)
+
+
+def _split(config: RunConfig, samples: Sequence[Sample]) -> Split:
+    """Take the split that the dataset folder brings along, or divide by the rule."""
+    rule, path = config.data.split, config.data.path
+    listed = listed_split(path, samples) if rule.by is None and path is not None else None
+    if listed is not None:
+        log.info("data.split: as the lists of %s say; data.split.by would divide anew", path)
+        return listed
+    kind = rule.by or "order"
+    return split_samples(samples, by=kind, validation=rule.validation, gap=rule.gap)
 
 
 def _samples(config: RunConfig, host: PluginHost, contract: RigContract) -> Iterable[Sample]:

@@ -112,7 +112,9 @@ def normalize(
     typer.echo("\n".join(result.lines()))
 
 
-@app.command("unmap")
+@app.command(
+    "unmap", help="Map predictions in a prepared sample's frame back to raw pixels and units."
+)
 def unmap(
     path: PathArgument,
     predictions: Annotated[

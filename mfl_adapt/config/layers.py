@@ -138,7 +138,7 @@ def _overlay_section(
     notes: list[str],
 ) -> dict[str, Any]:
     """Overlay two mappings and note the origin of what comes out."""
-    below = _without_replaced(below, above, keys, notes)
+    below = _without_replaced(below, above, keys, high, notes)
     result: dict[str, Any] = {}
     for key in dict.fromkeys([*below, *above]):
         path = (*keys, key)
@@ -173,14 +173,21 @@ def _keep_resets(
 
 
 def _without_replaced(
-    below: Mapping[str, Any], above: Mapping[str, Any], keys: Keys, notes: list[str]
+    below: Mapping[str, Any],
+    above: Mapping[str, Any],
+    keys: Keys,
+    high: Layer,
+    notes: list[str],
 ) -> Mapping[str, Any]:
-    """Drop the settings of a component that the upper layer replaces by another one."""
+    """Drop the settings of a component that the upper layer replaces by another one.
+
+    That one preset replaces a component of another is no news to the user.
+    """
     name = COMPONENT_KEYS.get(keys)
     if name is None or name not in above or below.get(name) in {None, above[name]}:
         return below
     dropped = sorted(set(below) - {name} - set(above))
-    if dropped:
+    if dropped and high.kind != "preset":
         notes.append(
             f"{dotted(keys)}: {above[name]} replaces {below[name]}, whose settings are dropped: "
             f"{', '.join(dropped)}"

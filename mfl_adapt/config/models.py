@@ -56,8 +56,9 @@ class LossTerm(ComponentSection):
 class Split(Section):
     """How samples are divided into training and validation."""
 
-    by: Literal["order", "time", "session", "animal"] = "order"
-    """What decides: position in the list, time within a session, whole sessions or animals."""
+    by: Literal["order", "time", "session", "animal"] | None = None
+    """What decides: position in the list, time within a session, whole sessions or animals; null
+    takes the dataset folder's own data_train.txt and data_val.txt, or else the order."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of the samples that is kept for validation."""
     gap: float = Field(0.05, ge=0, lt=1)

@@ -9,7 +9,7 @@ from mfl_adapt.data.dataset import PreparedDataset
 from mfl_adapt.data.fingerprint import fingerprint
 from mfl_adapt.data.packed import open_packed
 from mfl_adapt.data.sampler import Draw, StepSampler
-from mfl_adapt.data.splits import Split, SplitBy, split_samples
+from mfl_adapt.data.splits import Split, SplitBy, listed_split, split_samples
 from mfl_adapt.data.writer import write_dataset, write_sample
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "StepSampler",
     "conform",
     "fingerprint",
+    "listed_split",
     "open_packed",
     "split_samples",
     "write_dataset",

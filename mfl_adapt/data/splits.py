@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from mfl_adapt.errors import ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from mfl_adapt.types import Sample
 
+TRAIN_LIST, VALIDATION_LIST = "data_train.txt", "data_val.txt"
 SplitBy = Literal["order", "time", "session", "animal"]
 _KINDS = ("order", "time", "session", "animal")
 # Samples nearer in time than this are nearly the same picture, in seconds.
@@ -82,6 +84,48 @@ def split_samples(
         ordered = [_in_order(samples, members, name) for name, members in sessions.items()]
         return _blocks(ordered, validation, gap)
     return _by_group(samples, by, validation)
+
+
+def listed_split(folder: Path, samples: Sequence[Sample]) -> Split | None:
+    """Return the split that a dataset folder's own lists describe.
+
+    Args:
+        folder: Where ``data_train.txt`` and ``data_val.txt`` may lie.
+        samples: What was read of it; those on neither list are left out.
+
+    Returns:
+        The split; None unless both lists are there and each names one of the samples.
+
+    Raises:
+        DataError: If a sample is on both lists, or a list cannot be read.
+    """
+    files = [folder / TRAIN_LIST, folder / VALIDATION_LIST]
+    if not all(file.is_file() for file in files):
+        return None
+    train, held = (_listed(file, samples) for file in files)
+    if both := sorted(set(train) & set(held)):
+        raise DataError(
+            f"{files[1]}: expected samples that {files[0].name} does not list, got "
+            f"{samples[both[0]].id}. Divide the dataset again with mfl-adapt data split."
+        )
+    return Split(train, held) if train and held else None
+
+
+def _listed(file: Path, samples: Sequence[Sample]) -> tuple[int, ...]:
+    """Indices of the samples that a list names, increasing.
+
+    Raises:
+        DataError: If the list cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: expected a readable list of samples, got {error}.") from error
+    # Readers may shorten ids to the last parts of the path.
+    names = {line.strip().rstrip("/") for line in lines if line.strip()}
+    parts = [name.split("/") for name in names]
+    endings = {"/".join(each[first:]) for each in parts for first in range(len(each))}
+    return tuple(index for index, sample in enumerate(samples) if sample.id in endings)
 
 
 def mixing_warnings(samples: Sequence[Sample], split: Split) -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfl_adapt.cameras import to_w2c
 from mfl_adapt.data.fingerprint import fingerprint
+from mfl_adapt.data.splits import TRAIN_LIST, VALIDATION_LIST
 from mfl_adapt.errors import DataError, StorageError
 from mfl_adapt.files import write_atomically
 from mfl_adapt.images import save_picture
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 # 2 added raw cameras, orders and exactness.
 HISTORY_SCHEMA = 2
-ALL, TRAIN, VALIDATION = "data_all.txt", "data_train.txt", "data_val.txt"
+ALL = "data_all.txt"
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 
@@ -170,13 +171,13 @@ def write_lists(ids: Sequence[str], split: Split | None, folder: Path) -> None:
     """
     lists: dict[str, Iterable[int]] = {ALL: range(len(ids))}
     if split is not None:
-        lists = {TRAIN: split.train}
+        lists = {TRAIN_LIST: split.train}
         if split.validation:
-            lists[VALIDATION] = split.validation
-    _delete(folder / VALIDATION)
+            lists[VALIDATION_LIST] = split.validation
+    _delete(folder / VALIDATION_LIST)
     for name, indices in lists.items():
         write_atomically(folder / name, "".join(f"{ids[index]}\n" for index in indices).encode())
-    for name in {ALL, TRAIN} - set(lists):
+    for name in {ALL, TRAIN_LIST} - set(lists):
         _delete(folder / name)
 
 
@@ -212,7 +213,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         StorageError: If the file cannot be written.
     """
     try:
-        text = _to_text(content)
+        text = to_text(content)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{path}: expected plain finite JSON values, got {error}. Mend the provenance of the "
@@ -221,7 +222,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, f"{text}\n".encode())
 
 
-def _to_text(content: Mapping[str, Any]) -> str:
+def to_text(content: Mapping[str, Any]) -> str:
     """JSON with a line per key, and per record in a list of records, for people and for diffs.
 
     The indented form of ``json`` is not used: it comes from an encoder ten times as slow.

@@ -95,7 +95,8 @@ def _lock(handle: int, folder: Path) -> None:
 
 def _claim(folder: Path, plan: str, content: Mapping[str, Any]) -> None:
     before = _read(folder / PLAN)
-    if not before:
+    # What failed before its first sample is nothing to continue.
+    if not before or not find_finished(folder, str(before.get("plan"))):
         write_json(folder / PLAN, {"plan": plan, **content})
     elif before.get("plan") != plan:
         raise StorageError(

@@ -20,6 +20,7 @@ from mfl_adapt.cameras.unmap import (
     unmap_points,
 )
 from mfl_adapt.checks import check_settings
+from mfl_adapt.data.writer import to_text
 from mfl_adapt.errors import ConfigError, DataError, did_you_mean
 from mfl_adapt.files import write_atomically
 from mfl_adapt.plugin import ComponentConfig, Exporter, ExporterSpec
@@ -147,7 +148,7 @@ def unmap_json(sample: Sample, path: Path, out: Path | None) -> str:
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object with points, boxes or pixels, got a list.")
     mapped = unmap(sample, check_settings(Predictions, content, section=str(path)))
-    text = json.dumps(mapped, indent=1)
+    text = to_text(mapped)
     if out is None:
         return text
     write_atomically(out, f"{text}\n".encode())

@@ -225,8 +225,9 @@ def _finish(
         raise DataError("dataset: expected at least one good sample, got none.")
     samples = [Sample(one.id, (), (), one.session, one.animal, one.time_s) for one in ordered]
     rule, split = config.data.split, None
+    kind = rule.by or "order"
     if job.kind == "prepare":
-        split = split_samples(samples, by=rule.by, validation=rule.validation, gap=rule.gap)
+        split = split_samples(samples, by=kind, validation=rule.validation, gap=rule.gap)
         for warning in mixing_warnings(samples, split):
             log.warning("split: %s", warning)
     description = {
@@ -234,7 +235,7 @@ def _finish(
         "reader": job.description["reader"]["use"],
         "plugins": {one.name: one.version for one in host.plugins() if one.state == "active"},
         "plan": job.plan,
-        "split": rule.model_dump(mode="json") if split else None,
+        "split": rule.model_dump(mode="json") | {"by": kind} if split else None,
         "skipped": [{"number": one.index + 1, "reason": str(one.error)} for one in bad],
     }
     digest = combine_digests((one.id, one.digest) for one in ordered)

@@ -10,6 +10,7 @@ NEEDED = {
     "base": [],
     "quickstart": [],
     "facelift-sample": ["data.path=data"],
+    "markerless-mouse": ["data.path=data"],
     "gslrm": ["data.path=data", "base.checkpoint=gslrm.pt"],
 }
 
