@@ -12,6 +12,7 @@
     ├── CheckError         (RuntimeError)  a law of the rig contract that the data break
     ├── TrainingError      (RuntimeError)  a run that cannot go on
     ├── WorkerError        (RuntimeError)  a worker process or a cluster that stopped working
+    ├── HubError           (RuntimeError)  a model hub that refuses, breaks off or sends other files
     └── StorageError       (OSError)       a file that could not be written
 
 A message reads ``<where>: expected <rule>, got <value>. <what to do>``. The command line catches
@@ -69,6 +70,10 @@ class TrainingError(MflAdaptError, RuntimeError):
 
 class WorkerError(MflAdaptError, RuntimeError):
     """A worker process or a cluster that cannot be reached or stopped working."""
+
+
+class HubError(MflAdaptError, RuntimeError):
+    """A model hub that cannot be reached, refuses, breaks off or sends something else."""
 
 
 class StorageError(MflAdaptError, OSError):

@@ -13,7 +13,7 @@ from mfl_adapt.data.collate import collate, collate_views
 from mfl_adapt.evaluate.scores import Evaluation, Scores
 from mfl_adapt.metrics import foreground_psnr, mask_iou, mean_colour, psnr, ssim
 from mfl_adapt.pipeline import OpenData
-from mfl_adapt.plugin import Base
+from mfl_adapt.plugin import Reconstructor
 from mfl_adapt.render import Backend, render
 from mfl_adapt.types import Batch, Sample, ViewBatch
 
@@ -36,7 +36,7 @@ Measures = Mapping[str, Tensor | None]
 
 @torch.no_grad()
 def evaluate(
-    base: Base,
+    base: Reconstructor,
     adapter: AttachedAdapter,
     data: OpenData,
     *,
@@ -75,7 +75,7 @@ def evaluate(
     return summarize(samples, measured, scenes_held_out=not data.split.views_only)
 
 
-def predict(base: Base, batch: Batch, backend: Backend, background: float) -> Prediction:
+def predict(base: Reconstructor, batch: Batch, backend: Backend, background: float) -> Prediction:
     """Reconstruct a scene from its inputs and draw its held-out views."""
     gaussians = base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)
     drawn = render(

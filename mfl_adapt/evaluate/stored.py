@@ -6,7 +6,7 @@ from mfl_adapt.adapter import load
 from mfl_adapt.config import LoadedConfig, validate_components
 from mfl_adapt.evaluate.held_out import evaluate
 from mfl_adapt.evaluate.scores import Evaluation
-from mfl_adapt.pipeline import open_base, open_data
+from mfl_adapt.pipeline import open_data, open_reconstructor
 from mfl_adapt.plugin.registry import PluginHost
 
 
@@ -26,7 +26,7 @@ def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Ev
     """
     validate_components(loaded, host)
     config = loaded.config
-    base = open_base(config, host)
+    base = open_reconstructor(config, host)
     adapter = load(base, folder)
     data = open_data(config, host, base.contract)
     return evaluate(

@@ -230,6 +230,7 @@ class Finding:
     excess: float = 0.0
 
 
+@runtime_checkable
 class Base(Protocol):
     """A frozen model: what adapters are put into, whatever it makes."""
 

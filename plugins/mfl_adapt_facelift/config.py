@@ -1,7 +1,7 @@
 """Settings of the bases, free of torch."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,10 +15,29 @@ class TinyBaseConfig(ComponentConfig):
 class GSLRMBaseConfig(ComponentConfig):
     """Where the weights are and which network they belong to."""
 
-    checkpoint: Path = Field(description="FaceLift checkpoint, .pt or .safetensors")
+    checkpoint: Path | None = Field(
+        None,
+        description="FaceLift checkpoint, .pt or .safetensors; null takes the fetched one",
+    )
     config: Path | dict[str, Any] | None = Field(
         None,
         description="FaceLift's configuration: a YAML or JSON file, or its mapping; "
         "null is the published one",
     )
     sha256: str | None = Field(None, description="refuse a checkpoint with another SHA-256")
+
+
+class MVDiffusionBaseConfig(ComponentConfig):
+    """Where the model's folder is, and how it is loaded."""
+
+    checkpoint: Path | None = Field(
+        None,
+        description="folder with unet/, vae/ and the others; null takes the fetched one",
+    )
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="of all networks; half precision is for a GPU"
+    )
+    text: bool = Field(
+        True, description="load the text tower too; ready-made prompt embeddings do not need it"
+    )
+    sha256: str | None = Field(None, description="refuse a model with another SHA-256")

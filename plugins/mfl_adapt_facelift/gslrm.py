@@ -1,9 +1,14 @@
 """The base ``facelift.gslrm``."""
 
+from pathlib import Path
+
+from mfl_adapt.models.fetched import locate
 from mfl_adapt.models.gslrm.config import PUBLISHED, GSLRMConfig, read_config
 from mfl_adapt.models.gslrm.frozen import FrozenGSLRM, load_gslrm
 
 from .config import GSLRMBaseConfig
+
+ID = "facelift.gslrm"
 
 
 def build_gslrm(config: GSLRMBaseConfig) -> FrozenGSLRM:
@@ -11,14 +16,19 @@ def build_gslrm(config: GSLRMBaseConfig) -> FrozenGSLRM:
 
     Raises:
         ConfigError: If the configuration file cannot be read or describes no such network.
-        CheckpointError: If the checkpoint cannot be read or does not fit the configuration.
+        CheckpointError: If the checkpoint was neither named nor fetched, cannot be read or does
+            not fit the configuration.
     """
-    return load_gslrm(
-        config.checkpoint,
-        _architecture(config),
-        id="facelift.gslrm",
-        expected_sha256=config.sha256,
-    )
+    checkpoint, sha256 = _checkpoint(config)
+    return load_gslrm(checkpoint, _architecture(config), id=ID, expected_sha256=sha256)
+
+
+def _checkpoint(config: GSLRMBaseConfig) -> tuple[Path, str | None]:
+    """The checkpoint, and which hash it must have; a fetched one has that of its record."""
+    if config.checkpoint is not None:
+        return config.checkpoint, config.sha256
+    path, fetched = locate(ID)
+    return path, config.sha256 or fetched.files[fetched.entry].sha256
 
 
 def _architecture(config: GSLRMBaseConfig) -> GSLRMConfig:

@@ -28,9 +28,14 @@ def reject(checkpoint: str, *keys: str, config: str = "net.json") -> str:
     return refuse(*train("base.id=facelift.gslrm", *base, *keys))
 
 
-def test_no_checkpoint_named(empty_folder):
+def test_no_checkpoint_named_and_none_fetched(empty_folder, monkeypatch):
+    monkeypatch.setenv("MFL_HOME", str(empty_folder))
     message = refuse(*train("base.id=facelift.gslrm"))
-    assert message.endswith("expected key 'checkpoint' in base (facelift.gslrm), got none. Add it.")
+    place = empty_folder / "bases" / "facelift.gslrm"
+    assert message == (
+        f"facelift.gslrm: expected fetched weights at {place}, found none. Run `mfl-adapt base "
+        "fetch facelift.gslrm`, or name a checkpoint of your own."
+    )
 
 
 def test_files_that_are_no_checkpoint(weights):

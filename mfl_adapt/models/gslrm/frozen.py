@@ -46,6 +46,15 @@ class FrozenGSLRM:
         options = module.architecture.model_dump(mode="json", exclude={"image_size"})
         self.fingerprint = fingerprint(module, options)
 
+    def describe(self) -> dict[str, str]:
+        """Return what only this kind of base has to say."""
+        options = self.module.architecture
+        least, most = self.contract.input_views
+        return {
+            "network": f"depth {options.n_layer}, width {options.d}, patch {options.patch_size}",
+            "views": f"{least} to {most} pictures with cameras",
+        }
+
     def reconstruct(
         self, rgb: Tensor, cameras: Cameras, *, round_rays: torch.dtype | None = None
     ) -> Gaussians:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler
@@ -35,6 +35,20 @@ from mfl_adapt.models.mvdiffusion.weights import (
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
+class TextTower(NamedTuple):
+    """What turns words into prompt embeddings.
+
+    Attributes:
+        tokenizer: Turns words into ids.
+        encoder: Turns ids into embeddings.
+        sha256: Of the encoder's weights file.
+    """
+
+    tokenizer: CLIPTokenizer
+    encoder: CLIPTextModel
+    sha256: str
+
+
 def load_parts(folder: Path, *, dtype: torch.dtype = torch.float32, text: bool = True) -> Parts:
     """Load a published directory on the CPU.
 
@@ -52,11 +66,7 @@ def load_parts(folder: Path, *, dtype: torch.dtype = torch.float32, text: bool =
         raise ConfigError(
             f"dtype: expected one of {', '.join(map(str, DTYPES))}, got {dtype}. Choose one."
         )
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder}: expected the folder of a multi-view diffusion model, found none there. "
-            "Check the path."
-        )
+    _check_folder(folder)
     reader = _Reader(folder, dtype)
     parts = Parts(
         unet=reader.unet(),
@@ -72,6 +82,59 @@ def load_parts(folder: Path, *, dtype: torch.dtype = torch.float32, text: bool =
     )
     check_parts(parts, folder)
     return parts
+
+
+def load_text_tower(folder: Path) -> TextTower:
+    """Load only what new prompts need, in float32 on the CPU.
+
+    Args:
+        folder: A published directory; of its networks, only the text tower is read.
+
+    Raises:
+        CheckpointError: If a sub-folder or file is missing or damaged, or the tower does not fit
+            the denoiser.
+    """
+    width = read_text_width(folder)
+    reader = _Reader(folder, torch.float32)
+    tokenizer = reader.tokenizer()
+    encoder = reader.clip(CLIPTextModel, CLIPTextConfig, "text_encoder")
+    if encoder.config.hidden_size != width:
+        raise CheckpointError(
+            f"{folder / 'unet'}: expected cross_attention_dim {encoder.config.hidden_size} to fit "
+            f"the text tower, got {width}. The parts come from different models: fetch the whole "
+            "folder again."
+        )
+    weights = next(name for name in reader.files if name.endswith((".safetensors", ".bin")))
+    return TextTower(tokenizer, encoder.eval(), reader.files[weights])
+
+
+def read_text_width(folder: Path) -> int:
+    """Return D, the width of the prompt embeddings that a model takes; reads no weights.
+
+    Raises:
+        CheckpointError: If the folder or its ``unet/config.json`` is missing or says nothing.
+    """
+    _check_folder(folder)
+    source, path = _Reader(folder, torch.float32).mapping("unet", "config.json")
+    width = source.get("cross_attention_dim")
+    if type(width) is not int or width < 1:
+        raise CheckpointError(
+            f"{path}: expected cross_attention_dim with a whole number, got {width!r}."
+        )
+    return width
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless there is a folder.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder}: expected the folder of a multi-view diffusion model, found none there. "
+            "Check the path."
+        )
 
 
 class _Reader:

@@ -24,7 +24,7 @@ from mfl_adapt.models.mvdiffusion.encoding import Encoded, encode_example
 from mfl_adapt.models.mvdiffusion.folder import load_parts
 from mfl_adapt.models.mvdiffusion.parts import Parts
 from mfl_adapt.models.mvdiffusion.pictures import Pictures, find_unique, is_picture, to_items
-from mfl_adapt.models.mvdiffusion.prompts import check_prompt_embeds, encode_prompts
+from mfl_adapt.models.mvdiffusion.prompts import TOKENS, check_prompt_embeds, encode_prompts
 from mfl_adapt.models.mvdiffusion.sampling import (
     Draws,
     GeneratedViews,
@@ -36,6 +36,12 @@ from mfl_adapt.models.mvdiffusion.sampling import (
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes
+
+_PATTERNS = {
+    "reference": "a view sees the first one and itself",
+    "dense": "a view sees all views",
+    "self": "a view sees itself alone",
+}
 
 
 class FrozenMVDiffusion:
@@ -88,6 +94,26 @@ class FrozenMVDiffusion:
         for network in self.parts.networks():
             network.to(device)
         return self
+
+    def describe(self) -> dict[str, str]:
+        """Return what only this kind of base has to say."""
+        parts = {
+            "UNet": self.parts.unet,
+            "VAE": self.parts.vae,
+            "image encoder": self.parts.image_encoder,
+            "text encoder": self.parts.text_encoder,
+        }
+        counts = [
+            f"{name} {sum(one.numel() for one in part.parameters()):,}"
+            for name, part in parts.items()
+            if part is not None
+        ]
+        return {
+            "parts": "; ".join(counts),
+            "views": f"{self.num_views} per picture",
+            "pattern": f"{self.module.pattern} ({_PATTERNS[self.module.pattern]})",
+            "prompts": f"[{self.num_views}, {TOKENS}, {self.module.config.cross_attention_dim}]",
+        }
 
     def generate(
         self,

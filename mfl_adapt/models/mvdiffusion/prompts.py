@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from mfl_adapt.errors import CheckpointError, ConfigError, RangeError, ShapeError
 from mfl_adapt.models.mvdiffusion.config import VIEW_NAMES
-from mfl_adapt.models.weight_files import find_kind, open_file, read_torch
+from mfl_adapt.models.weight_files import find_kind, open_file, read_safetensors, read_torch
 
 TOKENS = 77
 """Length that every prompt is padded or cut to."""
@@ -79,7 +79,7 @@ def read_prompt_embeds(path: Path, width: int) -> Tensor:
     """Read a file with one tensor [V, 77, D], as published in ``clr_embeds.pt``.
 
     Args:
-        path: Torch archive.
+        path: Torch archive or safetensors, told apart by content.
         width: D of the denoiser.
 
     Raises:
@@ -87,17 +87,28 @@ def read_prompt_embeds(path: Path, width: int) -> Tensor:
         ShapeError: If the tensor does not fit the denoiser.
         RangeError: If a number is not finite.
     """
-    with open_file(path) as file:
-        if find_kind(path, file.read(16)) != "torch":
-            raise CheckpointError(f"{path}: expected one tensor in a .pt file, got safetensors.")
-    content = read_torch(path)
-    if not isinstance(content, Tensor):
-        raise CheckpointError(
-            f"{path}: expected one tensor [views, {TOKENS}, {width}], got "
-            f"{type(content).__name__}. Name the file with the prompt embeddings."
-        )
-    embeds = content.detach().clone()
+    embeds = _read_tensor(path, width).detach().clone()
     check_prompt_embeds(embeds, width, where=str(path))
     if embeds.shape[1] != TOKENS:
         raise ShapeError(f"{path}: expected {TOKENS} tokens, got {list(embeds.shape)}.")
     return embeds
+
+
+def _read_tensor(path: Path, width: int) -> Tensor:
+    """Return the only tensor of a file.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or holds anything else.
+    """
+    with open_file(path) as file:
+        kind = find_kind(path, file.read(16))
+    content = read_torch(path) if kind == "torch" else read_safetensors(path)
+    if isinstance(content, Tensor):
+        return content
+    if kind == "safetensors" and len(content) == 1:
+        return next(iter(content.values()))
+    got = f"{len(content)} tensors" if kind == "safetensors" else type(content).__name__
+    raise CheckpointError(
+        f"{path}: expected one tensor [views, {TOKENS}, {width}], got {got}. "
+        "Name the file with the prompt embeddings."
+    )
