@@ -47,7 +47,7 @@ _SPINE = (
     (1.00, 0.115, 0.190, 0.125),
 )
 _SPINE_LENGTH = 0.46
-_TAIL_LENGTH = 0.60
+_TAIL_LENGTH = 0.56
 
 
 @dataclass(frozen=True, slots=True)
