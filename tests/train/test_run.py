@@ -89,7 +89,7 @@ def test_switched_off_the_adapter_is_the_base_bit_for_bit(small_run):
     for field in ("means", "quats", "scales", "opacities", "sh"):
         assert torch.equal(getattr(switched_off, field), getattr(expected, field))
         torch.testing.assert_close(
-            getattr(merged, field), getattr(adapted, field), rtol=0, atol=1e-5
+            getattr(merged, field), getattr(adapted, field), rtol=1e-5, atol=1e-5
         )
     assert not torch.equal(adapted.means, expected.means)
 
