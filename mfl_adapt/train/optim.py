@@ -56,6 +56,7 @@ def build_optimizer(
         {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=lr, betas=(0.9, 0.95))
+    groups = [group for group in groups if group["params"]]
+    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=True)
     schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps=steps, warmup=warmup))
     return optimizer, schedule

@@ -30,14 +30,14 @@ def test_origin_names_file_environment_and_option(monkeypatch):
     assert "train.lr = 0.5  # --set train.lr=0.5" in lines
     assert "train.weight_decay = 0.0  # default" in lines
     assert any(
-        line.startswith("adapter.r = 16  # ") and "quickstart.yaml:" in line for line in lines
+        line.startswith("adapter.r = 20  # ") and "quickstart.yaml:" in line for line in lines
     )
 
 
 def test_origin_as_json():
     rows = json.loads(run("show", "quickstart", "--origin", "--json").output)
     row = next(row for row in rows if row["key"] == "adapter.r")
-    assert (row["value"], row["kind"]) == (16, "preset")
+    assert (row["value"], row["kind"]) == (20, "preset")
 
 
 def test_show_applies_the_claims_of_named_plugins(site):

@@ -108,7 +108,7 @@ def test_what_the_user_wrote_is_stronger_than_a_claim(resolve, site, text, overr
 def test_plugin_that_already_fills_the_slot_changes_nothing(resolve):
     plain, named = resolve(), resolve(plugins=["masked_loss,lora_gslrm"])
     assert plain.config == named.config
-    assert named.config.adapter.settings["r"] == 16
+    assert named.config.adapter.settings["r"] == 20
 
 
 def test_plugin_of_the_configuration_alone_claims_nothing(resolve, site):

@@ -64,6 +64,6 @@ def test_origins_cover_every_value():
     loaded = load_config("quickstart", overrides=["seed=3"])
     rows = {key: (value, kind) for key, value, kind, _ in describe_origins(loaded)}
     assert rows["seed"] == (3, "--set")
-    assert rows["adapter.r"] == (16, "preset")
+    assert rows["adapter.r"] == (20, "preset")
     assert rows["train.weight_decay"] == (0.0, "default")
-    assert rows["losses.masked_loss.background.weight"] == (2.0, "preset")
+    assert rows["losses.masked_loss.background.weight"] == (3.0, "preset")
