@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 # Up to here a CPU multiplies the whole matrix of weights faster than torch's fused kernel, whose
 # backward pass in bf16 takes twice as long; it costs 4 MiB a head.
 _SHORT = 1024
