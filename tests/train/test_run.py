@@ -31,7 +31,7 @@ def test_a_run_leaves_the_folder_of_the_design(small_run):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["number"] for row in rows] == [1, 2, 3]
     assert set(rows[0]["parts"]) == {
-        "masked_loss.masked_l2", "masked_loss.masked_ssim", "masked_loss.background",
+        "masked_loss.masked_l2", "masked_loss.background",
         "masked_loss.silhouette",
     }  # fmt: skip
     assert [step.number for step in listener.steps] == [1, 2, 3]
