@@ -1,12 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and JSON that is read or named as broken."""
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from mfl_adapt.errors import StorageError
+from mfl_adapt.errors import DataError, StorageError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -48,3 +50,28 @@ def write_through(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def read_json(path: Path, *, holds: str = "", advice: str = "Check the path.") -> Any:
+    """Read what a JSON file of the user's holds.
+
+    Args:
+        path: File in UTF-8.
+        holds: What it should hold, for messages (``keypoints per sample``).
+        advice: What to do where it cannot be read, for messages.
+
+    Raises:
+        DataError: If it cannot be read or is no JSON, which names the line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        wanted = f"JSON of {holds}" if holds else "JSON"
+        raise DataError(
+            f"{path}:{error.lineno}: expected {wanted}, got {error.msg.lower()} at column "
+            f"{error.colno}. Mend or write the file again."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        wanted = f"a JSON file of {holds}" if holds else "a JSON file"
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: expected {wanted}, got {reason}. {advice}") from error

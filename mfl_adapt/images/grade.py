@@ -7,7 +7,6 @@ the grade is printed beside the geometric certificate and never instead of it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from mfl_adapt.checks import check_shape
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes, Sample
@@ -196,7 +196,7 @@ def load_metrics(path: Path) -> tuple[tuple[ViewMeasure, ...], ...]:
     Raises:
         DataError: If the file is missing, malformed or holds other things.
     """
-    samples = _entries(path, _load_json(path), "samples", "the file")
+    samples = _entries(path, read_json(path, holds="measurements"), "samples", "the file")
     return tuple(
         tuple(
             _to_measure(path, view, f"samples[{number}].view_metrics[{index}]")
@@ -210,16 +210,6 @@ def load_metrics(path: Path) -> tuple[tuple[ViewMeasure, ...], ...]:
 
 def _cv_percent(values: Any) -> float:
     return float(100.0 * values.std() / values.mean())
-
-
-def _load_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: expected a JSON file of measurements, got {reason}. Check the path."
-        ) from error
 
 
 def _entries(path: Path, holder: Any, key: str, where: str) -> list[Any]:

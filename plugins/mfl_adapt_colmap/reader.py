@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfl_adapt.errors import ConfigError, DataError, did_you_mean
-from mfl_adapt.images import Picture, RawView, begin_sample, load_picture
+from mfl_adapt.errors import ConfigError, DataError
+from mfl_adapt.images import (
+    Picture,
+    RawView,
+    alpha_of,
+    begin_sample,
+    choose_views,
+    load_mask,
+    load_picture,
+)
 from mfl_adapt.types import RawCamera, Sample
 
 from .config import SparseConfig
@@ -89,7 +97,7 @@ class SparseReader:
         return self._read(self._places[index])
 
     def _read(self, place: _Place) -> Sample:
-        kept = _kept(place.names, self._config.views, place.id)
+        kept = choose_views(place.names, self._config.views, f"sample {place.id}")
         params = {
             "model": place.scene.model.relative_to(place.scene.folder).as_posix(),
             "camera_axes": "opencv",
@@ -129,13 +137,8 @@ class SparseReader:
         if kind == "none":
             return None
         if kind == "folder" or (kind == "auto" and folder.is_dir()):
-            return _load_mask(folder / f"{name}.png")
-        if kind == "alpha" and picture.mask is None:
-            raise DataError(
-                f"{path}: expected an alpha channel that holds the mask, got a picture without "
-                f"one. Add it, or set mask: none and add preprocess.auto_mask."
-            )
-        return picture.mask
+            return load_mask(folder / f"{name}.png")
+        return alpha_of(picture, path) if kind == "alpha" else picture.mask
 
 
 def _places(scene: Scene, samples: str) -> list[_Place]:
@@ -203,37 +206,3 @@ def _pose(image: ModelImage) -> tuple[tuple[float, float, float, float], ...]:
         *((float(a), float(b), float(c), float(d)) for a, b, c, d in rows),
         (0.0, 0.0, 0.0, 1.0),
     )
-
-
-def _load_mask(path: Path) -> "Bytes":
-    # A mask picture: white is the subject; COLMAP ignores what is black.
-    picture = load_picture(path)
-    grey = picture.rgb[:, :, 0]
-    if (picture.rgb != grey[:, :, None]).any():
-        raise DataError(f"{path}: expected a grey mask, white on the subject, got colours.")
-    if grey.max() == 1:
-        raise DataError(
-            f"{path}: expected a mask of 0 and 255, got one of 0 and 1. Multiply it by 255."
-        )
-    return grey.copy()
-
-
-def _kept(names: Sequence[str], views: Sequence[int | str] | None, sample: str) -> list[int]:
-    # Indices of the views to read, in the order the user asked for.
-    if views is None:
-        return list(range(len(names)))
-    kept: list[int] = []
-    for view in views:
-        if isinstance(view, str) and view not in names:
-            hint = did_you_mean(view, names)
-            raise DataError(f"sample {sample}: expected a view to keep, got {view!r}. {hint}")
-        index = names.index(view) if isinstance(view, str) else view
-        if not 0 <= index < len(names):
-            raise DataError(
-                f"sample {sample}: expected view indices from 0 to {len(names) - 1}, got {index}. "
-                f"Change the reader's views."
-            )
-        if index in kept:
-            raise DataError(f"sample {sample}: expected every view once, got {view!r} twice.")
-        kept.append(index)
-    return kept

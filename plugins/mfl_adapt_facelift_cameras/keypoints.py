@@ -16,6 +16,7 @@ import numpy as np
 
 from mfl_adapt.cameras import history, triangulate
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 from mfl_adapt.types import Sample
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ class Keypoints:
             DataError: If it cannot be read or is not a JSON object.
         """
         self._file = file
-        try:
-            self._points = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{file}: expected a JSON file of keypoints per sample id, got {error}. Check the "
-                f"path and the file."
-            ) from error
+        self._points = read_json(file, holds="keypoints per sample id")
         if not isinstance(self._points, dict):
             raise DataError(
                 f"{file}: expected an object with sample ids as keys, got "

@@ -1,12 +1,12 @@
 """Which sample folders a path stands for."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 
 CAMERAS = "opencv_cameras.json"
 SUMMARY = "dataset.json"
@@ -158,7 +158,7 @@ def _short_ids(samples: list[SampleFolder]) -> list[SampleFolder]:
 
 def _summary_names(path: Path) -> list[str]:
     file = path / SUMMARY
-    content = load_json(file)
+    content = read_json(file, advice="Check data.path.")
     names: Any = content.get("samples") if isinstance(content, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{file}: expected a list of names under 'samples', got {names!r:.60}.")
@@ -169,21 +169,3 @@ def _summary_names(path: Path) -> list[str]:
 
 def _sub_folders(path: Path, file: str) -> list[str]:
     return sorted(found.parent.name for found in path.glob(f"*/{file}"))
-
-
-def load_json(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        DataError: If it is missing or malformed, naming the line.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: expected JSON, got {error.msg.lower()} at column "
-            f"{error.colno}. Mend or write the file again."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: expected a JSON file, got {reason}. Check data.path.") from error

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 from mfl_adapt.types import Provenance, RawCamera, Similarity
-
-from .discover import load_json
 
 # Schema 1 knew neither raw cameras nor orders; what it says is read as it was meant.
 _NEWEST_SCHEMA = 2
@@ -27,7 +26,7 @@ def read_history(folder: Path, num_views: int) -> tuple[Provenance, ...]:
     file = folder / "provenance.json"
     if not file.is_file():
         return ()
-    content = load_json(file)
+    content = read_json(file)
     try:
         schema = int(content.get("schema", 1))
         steps = tuple(_step(entry) for entry in content["steps"])

@@ -1,20 +1,28 @@
 """Reads sample folders one at a time."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mfl_adapt.cameras import FACELIFT_SLOT_NAMES
-from mfl_adapt.errors import ConfigError, DataError, did_you_mean
-from mfl_adapt.images import Picture, RawView, begin_sample, load_picture
+from mfl_adapt.cameras.camera_file import Frame, read_frames
+from mfl_adapt.errors import ConfigError, DataError
+from mfl_adapt.files import read_json
+from mfl_adapt.images import (
+    Picture,
+    RawView,
+    alpha_of,
+    begin_sample,
+    choose_views,
+    load_picture,
+)
 from mfl_adapt.types import RawCamera, Sample
 
 from .config import GslrmReaderConfig
-from .discover import CAMERAS, SampleFolder, choose_layout, find_samples, load_json
-from .frames import Frame, read_frames
+from .discover import CAMERAS, SampleFolder, choose_layout, find_samples
 from .history import read_history
 from .slots import slot_frames
 
@@ -68,7 +76,7 @@ class GslrmReader:
     def _read(self, place: SampleFolder) -> Sample:
         file, content, frames = self._frames(place.folder)
         history = read_history(place.folder, len(frames))
-        kept = _kept(frames, self._config.views, file)
+        kept = choose_views([frame.name for frame in frames], self._config.views, str(file))
         found = [self._view(frames[index]) for index in kept]
         params: dict[str, Any] = {"mask": self._config.mask, "layout": self._layout}
         resized = [view.name for view, scale in found if scale != (1.0, 1.0)]
@@ -96,7 +104,7 @@ class GslrmReader:
         if self._layout == "mvdiffusion":
             return folder, {}, slot_frames(folder)
         file = folder / CAMERAS
-        content = load_json(file)
+        content = read_json(file, advice="Check data.path.")
         return file, content, read_frames(file, content)
 
     def _view(self, frame: Frame) -> tuple[RawView, tuple[float, float]]:
@@ -122,14 +130,7 @@ def _warn_of(resized: list[str], file: Path) -> None:
 def _open(path: Path, mask: Literal["alpha", "none"], bits: Literal[8, 16]) -> Picture:
     # With its alpha as mask, where that is asked for.
     picture = load_picture(path, bits)
-    if mask == "none":
-        return picture._replace(mask=None)
-    if picture.mask is None:
-        raise DataError(
-            f"{path}: expected an alpha channel that holds the mask, got a picture without one. "
-            f"Add it, or set mask: none and add preprocess.auto_mask."
-        )
-    return picture
+    return picture._replace(mask=alpha_of(picture, path) if mask == "alpha" else None)
 
 
 def _scale(frame: Frame, picture: Picture) -> tuple[float, float]:
@@ -145,28 +146,6 @@ def _scale(frame: Frame, picture: Picture) -> tuple[float, float]:
             f"without its camera; go back to the original picture."
         )
     return width / frame.size[1], height / frame.size[0]
-
-
-def _kept(frames: list[Frame], views: Sequence[int | str] | None, file: Path) -> list[int]:
-    # Indices of the frames to read, in the order the user asked for.
-    if views is None:
-        return list(range(len(frames)))
-    names = [frame.name for frame in frames]
-    kept: list[int] = []
-    for view in views:
-        if isinstance(view, str) and view not in names:
-            hint = did_you_mean(view, names)
-            raise DataError(f"{file}: expected a view to keep, got {view!r}. {hint}")
-        index = names.index(view) if isinstance(view, str) else view
-        if not 0 <= index < len(frames):
-            raise DataError(
-                f"{file}: expected view indices from 0 to {len(frames) - 1}, got {index}. "
-                f"Change the reader's views."
-            )
-        if index in kept:
-            raise DataError(f"{file}: expected every view once, got {names[index]!r} twice.")
-        kept.append(index)
-    return kept
 
 
 def _label(file: Path, content: Any, key: str) -> str:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from mfl_adapt.cameras import FACELIFT_SLOT_NAMES, facelift_slots
+from mfl_adapt.cameras.camera_file import Frame
 from mfl_adapt.errors import DataError
-
-from .frames import Frame
 
 _NAMES = [f"cam_{slot:03d}.png" for slot in range(len(FACELIFT_SLOT_NAMES))]
 # Intrinsics are given for this size; pictures of another one are scaled from it.

@@ -1,11 +1,11 @@
 """Which scenes a path stands for."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 
 # In this order; Blender's exporters write one file per split, and the first one is for training.
 CAMERA_FILES = ("transforms.json", "transforms_train.json")
@@ -34,8 +34,8 @@ def can_read(path: Path) -> bool:
                 any(path.glob(f"*/{name}")) for name in CAMERA_FILES
             )
         small = path.suffix == ".json" and path.stat().st_size < _LARGEST_FILE
-        return small and _has_cameras(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):  # unreadable, no JSON, or nested absurdly deep
+        return small and _has_cameras(read_json(path))
+    except (OSError, ValueError):  # unreadable or no JSON
         return False
 
 
@@ -76,21 +76,3 @@ def find_scenes(path: Path, file: str | None) -> list[Scene]:
 
 def _camera_file(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def load_json(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        DataError: If it is missing or malformed, naming the line.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: expected JSON, got {error.msg.lower()} at column "
-            f"{error.colno}. Mend or write the file again."
-        ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: expected a JSON file, got {reason}. Check data.path.") from error

@@ -1,16 +1,24 @@
 """Reads the scenes of a NeRF dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfl_adapt.errors import ConfigError, DataError, did_you_mean
-from mfl_adapt.images import Picture, RawView, begin_sample, load_picture
+from mfl_adapt.errors import ConfigError, DataError
+from mfl_adapt.files import read_json
+from mfl_adapt.images import (
+    Picture,
+    RawView,
+    begin_sample,
+    choose_views,
+    load_mask,
+    load_picture,
+)
 from mfl_adapt.types import RawCamera, Sample
 
 from .config import TransformsConfig
-from .discover import find_scenes, load_json
+from .discover import find_scenes
 from .frames import Frame, read_frames, view_names
 from .lenses import read_lens
 
@@ -87,7 +95,7 @@ class TransformsReader:
 
     def _read(self, place: _Place) -> Sample:
         names = view_names(place.frames, place.file.parent)
-        kept = _kept(names, self._config.views, place.file)
+        kept = choose_views(names, self._config.views, str(place.file))
         params = {
             "camera_file": place.file.name,
             "camera_axes": "opengl",
@@ -123,7 +131,7 @@ class TransformsReader:
         if kind == "none":
             return None
         if kind != "alpha" and frame.mask is not None:
-            return _load_mask(frame.mask)
+            return load_mask(frame.mask)
         found = None if kind == "mask_path" else picture.mask
         if found is None and kind != "auto":
             what = "a mask_path" if kind == "mask_path" else "an alpha channel"
@@ -136,7 +144,7 @@ class TransformsReader:
 
 def _places(scene: str, file: Path) -> list[_Place]:
     """Samples of one camera file, in the order of time."""
-    content = load_json(file)
+    content = read_json(file, advice="Check data.path.")
     frames = read_frames(file, content)
     notes = {key: content[key] for key in ("applied_transform", "applied_scale") if key in content}
     groups: dict[float | None, list[Frame]] = {}
@@ -153,37 +161,3 @@ def _places(scene: str, file: Path) -> list[_Place]:
 
 def _rows(frame: Frame) -> tuple[tuple[float, float, float, float], ...]:
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in frame.c2w)
-
-
-def _load_mask(path: Path) -> "Bytes":
-    # A mask picture: white is the subject, as nerfstudio has it (black pixels are ignored).
-    picture = load_picture(path)
-    grey = picture.rgb[:, :, 0]
-    if (picture.rgb != grey[:, :, None]).any():
-        raise DataError(f"{path}: expected a grey mask, white on the subject, got colours.")
-    if grey.max() == 1:
-        raise DataError(
-            f"{path}: expected a mask of 0 and 255, got one of 0 and 1. Multiply it by 255."
-        )
-    return grey.copy()
-
-
-def _kept(names: Sequence[str], views: Sequence[int | str] | None, file: Path) -> list[int]:
-    # Indices of the views to read, in the order the user asked for.
-    if views is None:
-        return list(range(len(names)))
-    kept: list[int] = []
-    for view in views:
-        if isinstance(view, str) and view not in names:
-            hint = did_you_mean(view, names)
-            raise DataError(f"{file}: expected a view to keep, got {view!r}. {hint}")
-        index = names.index(view) if isinstance(view, str) else view
-        if not 0 <= index < len(names):
-            raise DataError(
-                f"{file}: expected view indices from 0 to {len(names) - 1}, got {index}. Change "
-                f"the reader's views."
-            )
-        if index in kept:
-            raise DataError(f"{file}: expected every view once, got {names[index]!r} twice.")
-        kept.append(index)
-    return kept

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfl_adapt.cameras import history, lens, pixel_grid
 from mfl_adapt.errors import DataError
-from mfl_adapt.images import load_picture
+from mfl_adapt.images import load_mask, to_mask
 from mfl_adapt.images.video import VideoReader
 
 from .config import DEFAULT_PATTERNS, AutoMaskConfig
@@ -18,8 +18,6 @@ from .masks import name_view
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes, Provenance, Sample
 
-# Grey that went through JPEG or a video codec comes back with channels this far apart at most.
-_GREY_SPREAD = 16
 # A rig has fewer cameras; a dataset of many sessions must not keep all its videos open.
 _MOST_VIDEOS = 32
 
@@ -52,7 +50,7 @@ class MaskFiles:
         """
         view = sample.views[number]
         path = self._path(sample, view.name)
-        mask = _to_grey(self._read(path, sample), path)
+        mask = self._read(path, sample)
         if self._is_drawn_on_raw(sample):
             return _carry(mask, path, sample, number)
         size = list(view.rgb.shape[:2])
@@ -70,20 +68,14 @@ class MaskFiles:
         return self._folder / self._pattern.format(view=view, frame=frame, **labels)
 
     def _read(self, path: Path, sample: Sample) -> Bytes:
-        """Colour picture, [H, W, 3].
+        """Mask as it was drawn, [H, W].
 
         Raises:
-            DataError: If the file is missing or damaged, or keeps something in alpha.
+            DataError: If the file is missing, damaged or no mask.
         """
         if self._from_video:
-            return self._video(path).frame(_frame(sample))
-        picture = load_picture(path)
-        if picture.mask is not None and (picture.mask < 255).any():
-            raise DataError(
-                f"{path}: expected a grey mask picture, got one with an alpha channel. Save it as "
-                "plain grey, white where the subject is."
-            )
-        return picture.rgb
+            return to_mask(self._video(path).frame(_frame(sample)), path)
+        return load_mask(path)
 
     def _video(self, path: Path) -> VideoReader:
         if path not in self._videos:
@@ -120,23 +112,6 @@ def _frame(sample: Sample) -> int:
         f"sample {sample.id}: expected its reader to note the number of the video frame, got "
         "none. Use mask pictures with {sample} in the pattern instead."
     )
-
-
-def _to_grey(rgb: Any, path: Path) -> Bytes:
-    """One channel of a picture that has no colours, [H, W] uint8.
-
-    Raises:
-        DataError: If it has colours.
-    """
-    if rgb.dtype == np.uint16:
-        rgb = (rgb // 257).astype(np.uint8)
-    spread = int((rgb.max(axis=2) - rgb.min(axis=2)).max())
-    if spread > _GREY_SPREAD:
-        raise DataError(
-            f"{path}: expected a grey mask, got colours with channels {spread} apart. Check folder "
-            "and pattern; this may be a photograph."
-        )
-    return np.ascontiguousarray(rgb[:, :, 1])
 
 
 def _moves_pixels(step: Provenance) -> bool:

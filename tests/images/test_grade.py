@@ -140,7 +140,7 @@ def test_broken_measures(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "expected a JSON file"),
+        ("{", "expected JSON of measurements, got expecting property name"),
         ("[" * 100_000, "expected a JSON file"),
         ("[]", "expected a list under 'samples' in the file"),
         ('{"samples": []}', "expected a list under 'samples' in the file"),
@@ -150,7 +150,7 @@ def test_broken_measures(tmp_path, changes, message):
 def test_broken_metrics_files(tmp_path, content, message):
     path = tmp_path / "m.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=rf"m\.json: {message}"):
+    with pytest.raises(DataError, match=rf"m\.json:(1:)? {message}"):
         load_metrics(path)
     with pytest.raises(DataError, match=r"gone\.json: .* No such file"):
         load_metrics(tmp_path / "gone.json")

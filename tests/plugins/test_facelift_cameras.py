@@ -279,7 +279,7 @@ def test_keypoints_place_the_subject(kind, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "expected a JSON file"),
+        ("{", r":1: expected JSON of keypoints per sample id, got"),
         ("[]", "got list"),
         ("{}", "expected a point of sample mouse-000120, got none"),
         ('{"mouse-000120": [1, 2]}', r"got \[1, 2\]"),

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from mfl_adapt.cameras.history import round_trip_px
 from mfl_adapt.errors import ConfigError, DataError
 from mfl_adapt.images import load_picture
+from mfl_adapt.images.mp4 import Mp4Writer
 from mfl_adapt.plugin import ReaderSpec
-from mfl_adapt.synth.mp4 import Mp4Writer
 from mfl_adapt.synth.recording import write_recording
 
 FRAMES = 8

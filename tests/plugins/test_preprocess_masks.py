@@ -161,16 +161,19 @@ def test_patterns_use_what_the_sample_knows(tmp_path):
         stage(make_sample([on_white()]))
 
 
-@pytest.mark.parametrize("broken", ["missing", "small", "colour", "alpha", "empty", "text"])
+@pytest.mark.parametrize(
+    "broken", ["missing", "small", "colour", "alpha", "empty", "labels", "text"]
+)
 def test_broken_mask_pictures(tmp_path, broken):
     path = tmp_path / "s/cam_000.png"
     save_grey(path, box())
     message = {
         "missing": "cam_000.png: expected a PNG or JPEG file, got No such file",
         "small": r"cam_000.png: expected the size of cam_000\.png, \[20, 30\], got \[10, 30\]",
-        "colour": r"cam_000.png: expected a grey mask, got colours .* 120 apart",
+        "colour": r"cam_000.png: expected a grey mask, white on the subject, .* 120 apart",
         "alpha": r"cam_000.png: expected a grey mask picture, got one with an alpha channel",
         "empty": r"got an empty mask from source: folder\. Leave this view out",
+        "labels": r"cam_000.png: expected a mask of 0 and 255, got one of 0 and 1",
         "text": r"cam_000.png: expected a PNG or JPEG picture",
     }[broken]
     if broken == "missing":
@@ -183,6 +186,8 @@ def test_broken_mask_pictures(tmp_path, broken):
         save_picture(path, on_white(), box())
     elif broken == "empty":
         save_grey(path, box() // 3)
+    elif broken == "labels":
+        save_grey(path, box() // 255)
     else:
         path.write_text("mask")
     with pytest.raises(DataError, match=message) as caught:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfl_adapt.cameras import to_w2c
+from mfl_adapt.cameras.projection import to_w2c
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
+from mfl_adapt.types import Cameras
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Float
@@ -35,6 +37,35 @@ class Frame:
     c2w: "Float"
     fxfycxcy: "Float"
     size: tuple[int, int] | None
+
+
+def load_cameras(file: Path) -> Cameras:
+    """Read the cameras of a file alone, without their pictures.
+
+    Args:
+        file: ``opencv_cameras.json`` of a sample folder.
+
+    Returns:
+        V cameras in file order, float64.
+
+    Raises:
+        DataError: If the file cannot be read or breaks a rule, or the cameras have no picture
+            size or not all the same.
+    """
+    frames = read_frames(file, read_json(file, holds="cameras"))
+    sizes = {frame.size for frame in frames}
+    size = sizes.pop()
+    if sizes or size is None:
+        raise DataError(
+            f"{file}: expected one picture size, w and h, for all cameras, got several or none. "
+            f"Add them, or split the file."
+        )
+    return Cameras(
+        np.stack([frame.c2w for frame in frames]),
+        np.stack([frame.fxfycxcy for frame in frames]),
+        height=size[0],
+        width=size[1],
+    )
 
 
 def read_frames(file: Path, content: Any) -> list[Frame]:
