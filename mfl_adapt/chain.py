@@ -118,8 +118,25 @@ def open_reader(config: RunConfig, host: PluginHost) -> Reader:
             "Name it with --data PATH."
         )
     settings = chosen.settings | ({"path": config.data.path} if spec.needs_path else {})
-    reader: Reader = host.build(ReaderSpec, chosen.use, settings, where="data.reader")
+    try:
+        reader: Reader = host.build(ReaderSpec, chosen.use, settings, where="data.reader")
+    except DataError as error:
+        raise DataError(f"{error}{_better_reader(config, host)}") from error
     return reader
+
+
+def _better_reader(config: RunConfig, host: PluginHost) -> str:
+    """Say which readers know a path that the one that was named could not use."""
+    path, named = config.data.path, config.data.reader
+    if path is None or named is None:
+        return ""
+    known = [one.name for one in host.readers_for(path)]
+    if not known or host.component(ReaderSpec, named.use).name in known:
+        return ""
+    hint = f" {' and '.join(known)} can read {path}: add --set data.reader={known[0]}"
+    if (path / "dataset.json").is_file():
+        return f"{hint}, or take the preset facelift-sample, which does not normalize it again."
+    return f"{hint}."
 
 
 def choose_reader(config: RunConfig, host: PluginHost) -> Component:

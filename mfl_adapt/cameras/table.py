@@ -90,9 +90,19 @@ def format_cameras(rows: Sequence[CameraRow]) -> list[str]:
     return lines
 
 
-def directions_deg(center: Float) -> tuple[float, float]:
-    """Azimuth in [0, 360) and elevation of a point as seen from the origin, z up, in degrees."""
-    x, y, z = (float(value) for value in center)
+def directions_deg(center: Float, up: Sequence[float] = (0.0, 0.0, 1.0)) -> tuple[float, float]:
+    """Azimuth in [0, 360) and elevation of a point as seen from the origin, in degrees.
+
+    Args:
+        center: The point, [3].
+        up: Where the world's up points, of any length; the azimuth counts from +x, or from +y
+            where up is nearly +x or -x, as far as that is level.
+    """
+    height = np.asarray(up, np.float64) / np.linalg.norm(up)
+    ahead = np.eye(3)[0] if abs(height[0]) < 0.9 else np.eye(3)[1]
+    ahead = ahead - (ahead @ height) * height
+    ahead /= np.linalg.norm(ahead)
+    x, y, z = (float(center @ axis) for axis in (ahead, np.cross(height, ahead), height))
     azimuth = float(np.degrees(np.arctan2(y, x))) % 360.0
     return azimuth, float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 

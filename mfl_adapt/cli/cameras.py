@@ -15,6 +15,7 @@ from mfl_adapt.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from mfl_adapt.plugin.registry import PluginHost
     from mfl_adapt.types import Sample
 
 app = new_app("Look at cameras, normalize them, and map predictions back.")
@@ -34,17 +35,20 @@ def _read_sample(
     reader: str | None,
     plugins: list[str] | None,
     overrides: list[str] | None = None,
-) -> "Sample":
-    """Read one sample through the chain's reader and stages, without ``conform``."""
+) -> "tuple[Sample, PluginHost]":
+    """Read one sample and run it through the stages without ``conform``; and the plugins."""
     flags = {"data.path": str(path), "data.reader": reader}
     loaded, host = open_config(None, overrides=overrides, plugins=plugins, flags=flags)
+
+    from itertools import islice
 
     from mfl_adapt.chain import open_chain
     from mfl_adapt.config import validate_components
     from mfl_adapt.prepare import find_sample
 
     validate_components(loaded, host)
-    return find_sample(open_chain(loaded.config, host), sample)
+    chain = open_chain(loaded.config, host)
+    return chain.run(find_sample(islice(chain.reader, len(chain)), sample)), host
 
 
 @app.command("show")
@@ -59,7 +63,7 @@ def show(
     """Print the cameras of a sample as numbers that can be checked against the rig."""
     import json
 
-    found = _read_sample(path, sample, reader=reader, plugins=plugins, overrides=overrides)
+    found, _ = _read_sample(path, sample, reader=reader, plugins=plugins, overrides=overrides)
 
     from mfl_adapt.cameras.table import CONVENTION, describe_cameras, format_cameras
 
@@ -138,15 +142,13 @@ def unmap(
     """
     from mfl_adapt.errors import ConfigError
 
-    found = _read_sample(path, sample, reader=reader, plugins=plugins)
+    found, host = _read_sample(path, sample, reader=reader, plugins=plugins)
 
     from mfl_adapt.prepare import unmap_json, unmap_ply
 
     if predictions.suffix.lower() == ".ply":
         if out is None:
             raise ConfigError("cameras unmap: expected a file for the Gaussians. Add -o FILE.ply.")
-        _, host = open_config(None, plugins=plugins)
         typer.echo(unmap_ply(found, predictions, out, host))
         return
-    text = unmap_json(found, predictions, out)
-    typer.echo(text)
+    typer.echo(unmap_json(found, predictions, out))

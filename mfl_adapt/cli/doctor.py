@@ -34,10 +34,13 @@ def doctor(
 
     from mfl_adapt.config import validate_components
     from mfl_adapt.doctor import to_json, to_lines
-    from mfl_adapt.doctor.data import examine_data
+    from mfl_adapt.doctor.data import open_examined
+    from mfl_adapt.pipeline import check_batches
 
     validate_components(loaded, host)
-    report = examine_data(loaded.config, host)
+    opened, report = open_examined(loaded.config, host)
     typer.echo(json.dumps(to_json(report), indent=2) if as_json else "\n".join(to_lines(report)))
+    # After the findings, which tell why the samples differ.
+    check_batches(opened.samples, opened.policy, batch=loaded.config.train.batch)
     if report.laws:
         raise typer.Exit(1)

@@ -15,8 +15,8 @@ import numpy as np
 
 from mfl_adapt.cameras import FACELIFT_SLOTS_DEG, history, project
 from mfl_adapt.cameras.slots import assign_slots
+from mfl_adapt.cameras.table import directions_deg
 from mfl_adapt.data.certificate_records import (
-    CONVENTION,
     Certificate,
     Failure,
     SlotMatch,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mfl_adapt.types import Float, RigContract, Sample, View
 
 __all__ = [
-    "CONVENTION",
     "Certificate",
     "Failure",
     "Limits",
@@ -98,7 +97,7 @@ def _certify_view(
     with np.errstate(invalid="ignore"):  # a pose may hold NaN, and then has no determinant
         det = float(np.linalg.det(rotation))
     skew = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
-    elevation, azimuth = _directions_deg(center, np.asarray(contract.up))
+    azimuth, elevation = directions_deg(center, contract.up)
     shown = None if view.mask is None else measure_foreground(view.mask)
     agreement = measure_agreement(view, contract.background)
     return ViewCertificate(
@@ -165,17 +164,6 @@ def _match_slots(
         SlotMatch(slot, float(azimuths[slot]), sample.views[index].name, angle)
         for slot, index, angle in zip(found.slots, found.order, found.angles_deg, strict=True)
     )
-
-
-def _directions_deg(center: Float, up: Float) -> tuple[float, float]:
-    """Elevation and azimuth of a camera centre; for z up the azimuth is atan2(y, x)."""
-    up = up / np.linalg.norm(up)
-    along = np.eye(3)[0] if abs(up[0]) < 0.9 else np.eye(3)[1]
-    along = along - (along @ up) * up
-    along /= np.linalg.norm(along)
-    height, x, y = center @ up, center @ along, center @ np.cross(up, along)
-    elevation = math.degrees(math.atan2(height, math.hypot(x, y)))
-    return elevation, math.degrees(math.atan2(y, x)) % 360.0
 
 
 def _offset(view: View, point: Float) -> float | None:

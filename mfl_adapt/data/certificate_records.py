@@ -11,10 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-CONVENTION = (
-    "OpenCV camera axes (x right, y down, z forward); world z up; azimuth = atan2(y, x) and "
-    "elevation = asin(z / distance) of the camera centre; pixel centres at +0.5"
-)
+from mfl_adapt.cameras.table import CONVENTION
 
 
 @dataclass(frozen=True, slots=True)

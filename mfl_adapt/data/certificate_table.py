@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from mfl_adapt.data.certificate_records import CONVENTION, Certificate, ViewCertificate
+from mfl_adapt.cameras.table import CONVENTION
+from mfl_adapt.data.certificate_records import Certificate, ViewCertificate
 
 Worst = Literal["high", "low", "far", "none"]
 

@@ -6,7 +6,8 @@
   mask.bin     [N, H, W] uint8
 
 The key says what the samples are made from, so another key is another folder. A folder is used
-only if every hash in it holds; any other is made anew. Folders may be deleted at any time.
+only if every hash in it holds; any other is made anew. Folders may be deleted at any time, and
+``packed_room`` deletes those that were not opened for long.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from mfl_adapt.data.packed_room import drop_unused, note_use
 from mfl_adapt.data.source import hash_json
 from mfl_adapt.errors import DataError, ShapeError, StorageError
 from mfl_adapt.files import write_through
@@ -134,7 +136,9 @@ def open_packed(
     folder = cache_folder / name[:16]
     if folder.exists():
         try:
-            return PackedSamples(folder, name)
+            packed = PackedSamples(folder, name)
+            note_use(folder)
+            return packed
         except DataError as error:
             log.warning("data.cache: %s It is made again.", error)
     partial = cache_folder / f".{name[:16]}.{os.getpid()}.partial"
@@ -154,6 +158,7 @@ def open_packed(
         shutil.rmtree(partial, ignore_errors=True)
     packed = PackedSamples(folder, name)
     log.info("data.cache: packed %d samples into %s", len(packed), folder)
+    drop_unused(cache_folder)
     return packed
 
 

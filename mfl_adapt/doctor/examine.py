@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mfl_adapt.data.spread import spread
 from mfl_adapt.doctor.findings import Report
 from mfl_adapt.errors import PluginError
 from mfl_adapt.plugin import Check, CheckSpec, Facts, Finding
@@ -109,7 +110,7 @@ def examine_samples(
     reports = [
         examine(
             [check for check in checks if check.samples == most],
-            [*(Facts(contract=contract, sample=one) for one in _spread(dataset, most)), whole],
+            [*(Facts(contract=contract, sample=one) for one in spread(dataset, most)), whole],
         )
         for most in dict.fromkeys(check.samples for check in checks)
     ]
@@ -117,13 +118,6 @@ def examine_samples(
     for report in reports:
         looked_at |= report.looked_at
     return Report(tuple(one for report in reports for one in report.findings), looked_at)
-
-
-def _spread(samples: Sequence[Sample], most: int | None) -> list[Sample]:
-    """Up to so many samples, from the first to the last."""
-    if most is None or len(samples) <= most:
-        return list(samples)
-    return [samples[round(k * (len(samples) - 1) / max(1, most - 1))] for k in range(most)]
 
 
 def _run(check: ActiveCheck, facts: Facts) -> list[Finding]:

@@ -3,7 +3,13 @@
 Workers import neither torch nor numba.
 """
 
-from mfl_adapt.prepare.certificate import Graded, grade_chain, grade_file, is_metrics, spread
+from mfl_adapt.prepare.certificate import (
+    Graded,
+    grade_chain,
+    grade_file,
+    is_metrics,
+    raise_for_laws,
+)
 from mfl_adapt.prepare.executors import build_executor
 from mfl_adapt.prepare.inspect import Inspection, inspect_chain
 from mfl_adapt.prepare.inverse import find_sample, unmap_json, unmap_ply
@@ -23,8 +29,8 @@ __all__ = [
     "inspect_chain",
     "is_metrics",
     "make_dataset",
+    "raise_for_laws",
     "split_dataset",
-    "spread",
     "unmap_json",
     "unmap_ply",
 ]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mfl_adapt.data.certificate import CONVENTION, certify
+from mfl_adapt.cameras.table import CONVENTION
+from mfl_adapt.data.certificate import certify
 from mfl_adapt.data.certificate_table import (
     CertificateSummary,
     summarize,
     summary_lines,
     summary_to_json,
 )
+from mfl_adapt.data.spread import spread
+from mfl_adapt.errors import CheckError, DataError
+from mfl_adapt.files import read_json
 from mfl_adapt.images.grade import (
     WHICH_MATTERS,
     Grade,
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 
 CERTIFICATE = "certificate.json"
 """File of a prepared dataset that sums up its certificates."""
-
-
-def spread(places: Sequence[int], count: int) -> list[int]:
-    """Choose so many places, evenly spread, the first and the last among them."""
-    if count >= len(places):
-        return list(places)
-    chosen = np.linspace(0, len(places) - 1, count).round().astype(int)
-    return [places[int(index)] for index in chosen]
 
 
 def certify_some(chain: Chain, places: Sequence[int], count: int) -> CertificateSummary | None:
@@ -56,6 +49,27 @@ def certify_some(chain: Chain, places: Sequence[int], count: int) -> Certificate
         return None
     contract = chain.contract
     return summarize(certify(chain[place], contract) for place in spread(places, count))
+
+
+def raise_for_laws(folder: Path) -> None:
+    """Raise if the certificate that a prepared dataset brings along found a broken law.
+
+    Args:
+        folder: The dataset; one without ``certificate.json`` passes.
+
+    Raises:
+        CheckError: If one of the certified samples breaks a law.
+        DataError: If ``certificate.json`` cannot be read.
+    """
+    file = folder / CERTIFICATE
+    content: Any = read_json(file) if file.is_file() else None
+    broken = content["verdicts"]["law"] if isinstance(content, dict) else 0
+    if broken:
+        raise CheckError(
+            f"{folder}: expected no broken law, got {broken} of {content['samples']} certified "
+            f"samples that break one. The dataset was written; mfl-adapt doctor --data {folder} "
+            f"says what to do."
+        )
 
 
 def proof_line(proof: CertificateSummary) -> str:
@@ -136,9 +150,8 @@ def is_metrics(path: Path) -> bool:
     if path.suffix != ".json" or not path.is_file():
         return False
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return "view_metrics" in content["samples"][0]
-    except (OSError, ValueError, LookupError, TypeError):
+        return "view_metrics" in read_json(path)["samples"][0]
+    except (DataError, LookupError, TypeError):
         return False
 
 

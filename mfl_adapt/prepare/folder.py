@@ -142,6 +142,7 @@ def _read_made(folder: Path, root: Path, mark: Mapping[str, Any]) -> Made | None
         animal=labels["animal"],
         time_s=labels["time_s"],
         digest=mark["digest"],
+        extent=mark.get("extent"),
     )
 
 
@@ -164,3 +165,19 @@ def _first_difference(before: Any, now: Any, key: str = "") -> str:
     if isinstance(before, str) and len(before) == 64:
         return f"{key} has changed"
     return f"{key} was {json.dumps(before):.60}, now {json.dumps(now):.60}"
+
+
+def publish(partial: Path, out: Path) -> None:
+    """Give the finished dataset its name.
+
+    Raises:
+        StorageError: If it cannot be renamed.
+    """
+    shutil.rmtree(partial / PARTS, ignore_errors=True)
+    try:
+        partial.replace(out)
+    except OSError as error:
+        raise StorageError(
+            f"{out}: expected to move the finished dataset here from {partial}, got "
+            f"{error.strerror or error}. Move it yourself, or run the same command again."
+        ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mfl_adapt.cameras.table import CONVENTION, CameraRow, describe_cameras, format_cameras
+from mfl_adapt.data.spread import spread
 from mfl_adapt.errors import DataError
 from mfl_adapt.images import measure_foreground
 
@@ -119,11 +120,10 @@ def inspect_chain(chain: Chain, reader: str, report: Callable[[int, int], None])
     """
     if not len(chain):
         raise DataError("dataset: expected at least one sample, got none. Check data.path.")
-    count = min(len(chain), MOST_LOOKED_AT)
-    places = np.unique(np.linspace(0, len(chain) - 1, count).round().astype(int))
+    places = spread(range(len(chain)), MOST_LOOKED_AT)
     samples = []
     for done, place in enumerate(places, start=1):
-        samples.append(_Seen(chain[int(place)]))
+        samples.append(_Seen(chain[place]))
         report(done, len(places))
     first = samples[0]
     return Inspection(

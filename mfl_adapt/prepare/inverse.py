@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from mfl_adapt.cameras.unmap import (
 )
 from mfl_adapt.checks import check_settings
 from mfl_adapt.data.writer import to_text
-from mfl_adapt.errors import ConfigError, DataError, did_you_mean
-from mfl_adapt.files import write_atomically
+from mfl_adapt.errors import DataError, did_you_mean
+from mfl_adapt.files import read_json, write_atomically
 from mfl_adapt.plugin import ComponentConfig, Exporter, ExporterSpec
 
 if TYPE_CHECKING:
@@ -141,10 +140,7 @@ def unmap_json(sample: Sample, path: Path, out: Path | None) -> str:
         DataError: If the file cannot be read or does not fit the sample.
         ConfigError: If a key is unknown or a value has the wrong form.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a readable JSON file, got {error}.") from error
+    content = read_json(path, holds="predictions")
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object with points, boxes or pixels, got a list.")
     mapped = unmap(sample, check_settings(Predictions, content, section=str(path)))
@@ -164,15 +160,9 @@ def unmap_ply(sample: Sample, path: Path, out: Path, host: PluginHost) -> str:
     """
     from mfl_adapt.render.ply import read_ply
 
-    suffix = out.suffix.lower()
-    known = {found.spec.suffix: found.name for found in host.components(ExporterSpec)}
-    if suffix not in known:
-        raise ConfigError(
-            f"{out}: expected a file that ends in {' or '.join(sorted(known))}, got "
-            f"{suffix or 'no ending'}. Rename it, or add a plugin that writes it."
-        )
+    chosen = host.exporter_for(out).name
     raw_camera(0, sample.provenance)
     gaussians = unmap_gaussians(read_ply(path), sample.provenance)
-    exporter: Exporter = host.build(ExporterSpec, known[suffix], {}, where="cameras unmap")
+    exporter: Exporter = host.build(ExporterSpec, chosen, {}, where="cameras unmap")
     exporter(gaussians, out)
     return f"mapped {gaussians.means.shape[1]} Gaussians back to the recording: {out}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,18 @@ from mfl_adapt.data.certificate_table import CertificateSummary, summary_to_json
 from mfl_adapt.data.fingerprint import combine_digests
 from mfl_adapt.data.splits import mixing_warnings
 from mfl_adapt.data.writer import summarize, write_json, write_lists
-from mfl_adapt.errors import DataError, StorageError
+from mfl_adapt.errors import DataError
 from mfl_adapt.prepare.certificate import CERTIFICATE, certify_some, proof_line
-from mfl_adapt.prepare.folder import find_finished, is_finished, open_partial, partial_folder
+from mfl_adapt.prepare.extent import extent_line
+from mfl_adapt.prepare.folder import (
+    find_finished,
+    is_finished,
+    open_partial,
+    partial_folder,
+    publish,
+)
 from mfl_adapt.prepare.job import Job, Kind, make_job, opened_chain
-from mfl_adapt.prepare.work import PARTS, Bad, Made, Outcome
+from mfl_adapt.prepare.work import Bad, Made, Outcome
 from mfl_adapt.types import Sample
 
 if TYPE_CHECKING:
@@ -58,6 +64,7 @@ class Result:
         seconds: What reading, stages and writing took in all workers together.
         split: Which samples train and validate; None where only one list was written.
         proof: Certificates of some samples, summed up.
+        extents: Diameters of the subject in raw world units, where a step measured them.
     """
 
     folder: Path
@@ -67,6 +74,7 @@ class Result:
     seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
     split: Split | None = None
     proof: CertificateSummary | None = None
+    extents: tuple[float, ...] = ()
 
     def lines(self) -> list[str]:
         """What a user wants to know, one fact a line."""
@@ -78,6 +86,8 @@ class Result:
         if self.split is not None:
             train, held = len(self.split.train), len(self.split.validation)
             lines.append(f"split     {train} train, {held} validate")
+        if self.extents:
+            lines.append(f"extent    {extent_line(self.extents)}")
         if self.proof is not None:
             lines.append(f"geometry  {proof_line(self.proof)}")
         if total := sum(self.seconds):
@@ -128,8 +138,8 @@ def make_dataset(
     partial = partial_folder(out)
     job = make_job(loaded, host, partial, kind)
     if is_finished(out, job.plan):
-        count = len(find_finished(out, job.plan))
-        return Result(out, samples=count, made=0)
+        there = find_finished(out, job.plan)
+        return Result(out, samples=len(there), made=0, extents=_extents(there))
     chain = opened_chain(job, host)
     total = len(chain)
     with open_partial(partial, job.plan, {"kind": kind, **job.description}):
@@ -143,12 +153,17 @@ def make_dataset(
         split = _finish(partial, there, bad, loaded.config, host, job)
         if proof:
             write_json(partial / CERTIFICATE, summary_to_json(proof))
-        _publish(partial, out)
+        publish(partial, out)
     times = [one.seconds for one in made.values()] or [(0.0, 0.0, 0.0)]
     read, ran, wrote = (sum(column) for column in zip(*times, strict=True))
     skipped = tuple(str(one.error) for one in bad)
     seconds = (read, ran, wrote)
-    return Result(out, len(there), len(made), skipped, seconds, split, proof)
+    extents = _extents(there)
+    return Result(out, len(there), len(made), skipped, seconds, split, proof, extents)
+
+
+def _extents(there: Mapping[int, Made]) -> tuple[float, ...]:
+    return tuple(one.extent for one in there.values() if one.extent is not None)
 
 
 def _make(
@@ -242,19 +257,3 @@ def _finish(
     write_lists([sample.id for sample in samples], split, folder)
     write_json(folder / "dataset.json", summarize(samples, digest, description))
     return split
-
-
-def _publish(partial: Path, out: Path) -> None:
-    """Give the finished dataset its name.
-
-    Raises:
-        StorageError: If it cannot be renamed.
-    """
-    shutil.rmtree(partial / PARTS, ignore_errors=True)
-    try:
-        partial.replace(out)
-    except OSError as error:
-        raise StorageError(
-            f"{out}: expected to move the finished dataset here from {partial}, got "
-            f"{error.strerror or error}. Move it yourself, or run the same command again."
-        ) from error

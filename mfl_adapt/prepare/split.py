@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mfl_adapt.data import Split, SplitBy, split_samples
 from mfl_adapt.data.duplicates import Pair, Thumbnails, find_near, thumbnails
 from mfl_adapt.data.splits import mixing_warnings
+from mfl_adapt.data.spread import spread
 from mfl_adapt.data.writer import write_json, write_lists
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_json
 from mfl_adapt.types import Sample
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def split_dataset(
     summary = _load(folder / "dataset.json")
     samples = [_labels(folder, name) for name in summary["samples"]]
     split = split_samples(samples, by=by, validation=validation, gap=gap)
-    train, held = _spread(split.train), _spread(split.validation)
+    train, held = (spread(side, MOST_COMPARED) for side in (split.train, split.validation))
     if not split.validation:
-        train = held = ()
+        train = held = []
     total = len(train) + len(held)
     pairs = find_near(
         _look(reader, train, lambda done: report(done, total)),
@@ -131,13 +132,6 @@ def _look(
         found.append(thumbnails(reader[index]))
         report(count)
     return found
-
-
-def _spread(indices: Sequence[int]) -> Sequence[int]:
-    if len(indices) <= MOST_COMPARED:
-        return indices
-    step = (len(indices) - 1) / (MOST_COMPARED - 1)
-    return [indices[round(place * step)] for place in range(MOST_COMPARED)]
 
 
 def _labels(folder: Path, name: str) -> Sample:
@@ -167,15 +161,8 @@ def _load(path: Path) -> dict[str, Any]:
     Raises:
         DataError: If it is missing or of another kind.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected a dataset folder that data convert or prepare wrote, got "
-            f"{error.strerror or error}. Write one first."
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON, got {error}. Write the dataset anew.") from error
+    advice = "Give a dataset folder that data convert or data prepare wrote."
+    content = read_json(path, advice=advice)
     names = content.get("samples") if isinstance(content, dict) else None
     if path.name == "dataset.json" and not isinstance(names, list):
         raise DataError(f"{path}: expected a list of names under 'samples', got {names!r:.40}.")

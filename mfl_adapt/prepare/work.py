@@ -14,12 +14,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mfl_adapt.data import write_sample
 from mfl_adapt.data.writer import check_id
 from mfl_adapt.errors import DataError, MflAdaptError, RangeError, ShapeError, StorageError
 from mfl_adapt.images import digest_views, warp_sample
+from mfl_adapt.prepare.extent import raw_extent
 from mfl_adapt.prepare.job import opened_chain
 from mfl_adapt.types import Similarity
 
@@ -42,6 +43,7 @@ class Made:
         animal: Individual it shows.
         time_s: Time within the session in seconds, or None.
         digest: Of its pixels and cameras.
+        extent: Diameter of the subject in raw world units, where a step measured it.
         seconds: What reading, the stages and writing took; empty where it lay there already.
     """
 
@@ -51,6 +53,7 @@ class Made:
     animal: str
     time_s: float | None
     digest: str
+    extent: float | None = None
     seconds: tuple[float, ...] = ()
 
 
@@ -68,6 +71,20 @@ class Bad:
 
 
 Outcome = Made | Bad
+
+
+class Place(Protocol):
+    """Where samples of one plan go; a ``Job`` is one."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the dataset is made in."""
+        ...
+
+    @property
+    def plan(self) -> str:
+        """Hash of all that decides the samples."""
+        ...
 
 
 def run_chunk(job: Job, indices: Sequence[int]) -> list[Outcome]:
@@ -108,7 +125,7 @@ def run_chunk(job: Job, indices: Sequence[int]) -> list[Outcome]:
     return outcomes
 
 
-def store(sample: Sample, index: int, job: Job) -> dict[str, Any]:
+def store(sample: Sample, index: int, job: Place) -> dict[str, Any]:
     """Write a sample and move it to its place.
 
     Returns:
@@ -120,7 +137,8 @@ def store(sample: Sample, index: int, job: Job) -> dict[str, Any]:
     """
     check_id(sample.id)
     digest = (sample.provenance and sample.provenance[-1].digest) or digest_views(sample.views)
-    mark = {"plan": job.plan, "index": index, "digest": digest}
+    extent = raw_extent(sample.provenance)
+    mark = {"plan": job.plan, "index": index, "digest": digest, "extent": extent}
     part = job.folder / PARTS / f"{index}.{os.getpid()}.{threading.get_ident()}"
     try:
         write_sample(sample, part, extra={"prepared": mark})
@@ -134,10 +152,11 @@ def store(sample: Sample, index: int, job: Job) -> dict[str, Any]:
         "animal": sample.animal,
         "time_s": sample.time_s,
         "digest": digest,
+        "extent": extent,
     }
 
 
-def _move(part: Path, target: Path, job: Job, index: int) -> None:
+def _move(part: Path, target: Path, job: Place, index: int) -> None:
     """Give a finished sample its name.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mfl_adapt.data.spread import spread
 from mfl_adapt.images import composite, save_picture
 from mfl_adapt.images.hull import VisualHull
 
@@ -75,8 +76,7 @@ def save_certificate_picture(
 
 def _some_views(sample: Sample) -> list[int]:
     """Indices of the views to draw, evenly taken."""
-    count = len(sample.views)
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_VIEWS)).round().astype(int)).tolist()
+    return spread(range(len(sample.views)), MOST_VIEWS)
 
 
 def _hulls(sample: Sample, drawn: Sequence[int]) -> list[Bytes]:

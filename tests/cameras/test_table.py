@@ -58,6 +58,21 @@ def test_directions():
     assert directions_deg(np.array([-1.0, -1.0, 0.0])) == pytest.approx((225.0, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("center", "up", "expected"),
+    [
+        ([3.0, 3.0, 3 * 2**0.5], (0, 0, 5), (45.0, 45.0)),
+        ([0.0, 0.0, 1.0], (0, -2, 0), (90.0, 0.0)),
+        ([1.0, -1.0, 0.0], (0, -1, 0), (0.0, 45.0)),
+        ([0.0, 2.0, 0.0], (1, 0, 0), (0.0, 0.0)),
+        ([1.0, 0.0, -1.0], (1, 0, 0), (270.0, 45.0)),
+    ],
+)
+def test_directions_about_another_up(center, up, expected):
+    """Worked by hand: with -y up, x ahead and then z; with +x up, y ahead and then z."""
+    assert directions_deg(np.array(center), up) == pytest.approx(expected)
+
+
 def test_the_table_names_its_convention():
     lines = format_cameras(describe_cameras(sample_of(facelift_slots(512))))
     assert "world z up" in lines[0]

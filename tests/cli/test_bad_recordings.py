@@ -18,9 +18,9 @@ from bad_input import call, sets
 
 from mfl_adapt.data import write_dataset
 from mfl_adapt.images import load_picture, save_picture
+from mfl_adapt.images.mp4 import Mp4Writer
 from mfl_adapt.images.video import VideoReader
 from mfl_adapt.synth import render_sample
-from mfl_adapt.synth.mp4 import Mp4Writer
 from mfl_adapt.synth.recording import write_recording
 
 FRAMES = 4
@@ -245,6 +245,14 @@ def test_focal_lengths_of_another_resolution(lab):
     assert certified() == (1, RAW | {"hull_coverage"})
     result = call(*PREPARE)
     assert "geometry  2 samples certified: 2 law; hull_coverage (2)" in result.stdout
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert re.search(r"out: expected no broken law, got 2 of 2 certified samples", line)
+    assert Path("out/dataset.json").is_file()
+    again = call(*PREPARE)
+    assert (again.exit_code, again.stdout.splitlines()[0]) == (
+        1, "samples   2 (0 made now, 2 were there already)"
+    )  # fmt: skip
 
 
 def metres(cameras):

@@ -38,13 +38,34 @@ def test_normalize_then_unmap(mice, empty_folder):
     assert max(abs(value) for value in first) < 0.2
 
 
+def test_stages_run_on_the_sample_that_is_asked_for_alone(mice, empty_folder):
+    """Points are known of the second sample only, which stops the normalizer at any other."""
+    keypoints = empty_folder / "points.json"
+    keypoints.write_text('{"mice-train-0-000001": [0.0, 0.0, 0.0]}')
+    result = call(
+        "cameras", "show", str(mice), "--sample", "mice-train-0-000001",
+        "--plugins", "facelift_cameras",
+        "--set", "data.cameras.use=facelift_cameras.virtual_camera",
+        "--set", "data.cameras.center=keypoints",
+        "--set", f"data.cameras.keypoints={keypoints}", "--set", "data.cameras.extent=1.0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "facelift_cameras.virtual_camera" in result.stdout
+
+
+def test_gaussians_are_unmapped_by_the_plugins_of_the_same_run(mice, empty_folder):
+    result = call("cameras", "unmap", str(mice), "none.ply", "-o", "a.x", "--plugins", "-exporters")
+    assert result.exit_code == 1
+    assert "expected a file that ends in" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["show", "nothing"], ["nothing", "existing file"]),
         (["show", "{mice}", "--sample", "mouse"], ["--sample", "'mouse'"]),
         (["normalize", "{mice}", "-o", "x", "--use", "facelift_cameras.virtual"], ["virtual"]),
-        (["unmap", "{mice}", "none.json"], ["none.json", "readable JSON"]),
+        (["unmap", "{mice}", "none.json"], ["none.json", "JSON file of predictions"]),
         (["unmap", "{mice}", "none.ply"], ["-o FILE.ply"]),
         (["unmap", "{mice}", "none.ply", "-o", "raw.ply"], ["none.ply", "readable PLY"]),
     ],

@@ -101,6 +101,45 @@ def test_a_config_file_names_the_data(here):
     assert "geometry" not in text
 
 
+def test_a_preset_takes_the_data_as_train_does(here):
+    """The folder has the name of the preset, which a path alone would be taken for."""
+    Path("mice").rename("facelift-sample")
+    options = ("facelift-sample", "--data", "facelift-sample")
+    assert "reader    facelift_reader" in succeed("inspect", *options)
+    limit = sets("data.limit=3")
+    text = succeed("convert", *options, "-o", "raw", "--workers", "0", *limit)
+    assert text.startswith("samples   3 (3 made now)")
+    succeed("prepare", *options, "-o", "ready", *SMALL, *limit, "--workers", "0", "--certify", "0")
+    kept = json.loads(Path("ready/prepared.json").read_text())
+    assert kept["reader"]["use"] == "facelift_reader.gslrm"
+    assert "classic grade" in succeed("grade", *options, "--certify", "1", *limit)
+    result = call("data", "certify", *options, "-o", "proof", "--samples", "1")
+    assert "certificates  proof" in result.stdout
+    message = refuse("data", "inspect", "nothing", "--data", "facelift-sample")
+    assert "'nothing'" in message or "nothing" in message.split(":")[0]
+
+
+def test_prepare_prints_the_extent_that_it_measured(here):
+    cameras = ("--set", "data.cameras.use=facelift_cameras.virtual_camera")
+    small = sets("data.cameras.size=32", "data.limit=3")
+    options = (*SMALL, *cameras, *small, "--workers", "0", "--certify", "0")
+    text = succeed("prepare", "mice", "-o", "ready", *options)
+    (line,) = [line for line in text.splitlines() if line.startswith("extent")]
+    measured = []
+    for file in Path("ready").glob("*/provenance.json"):
+        steps = json.loads(file.read_text())["steps"]
+        (step,) = [one for one in steps if one["step"] == "facelift_cameras.virtual_camera"]
+        measured.append(step["params"]["measured"]["extent"] / step["world"]["scale"])
+    low, middle, high = sorted(measured)
+    assert line == (
+        f"extent    {middle:.4g} in the recording's units (median; {low:.4g} to {high:.4g}); "
+        f"data.cameras.extent={middle:.4g} would scale every sample alike, as video needs"
+    )
+    assert line in succeed("prepare", "mice", "-o", "ready", *options)
+    text = succeed("prepare", "mice", "-o", "fixed", *options, *sets("data.cameras.extent=1.5"))
+    assert "extent " not in text
+
+
 def test_split_warns_of_what_both_sides_share(here):
     shutil.copytree(Path("mice") / "mice-train-0-000000", Path("mice") / "twin")
     content = json.loads(Path("mice/dataset.json").read_text())
@@ -185,3 +224,17 @@ def test_a_sample_that_lost_a_picture_is_named(here):
         *("prepare", "mice", "-o", "out", *SMALL, "--workers", "0", "--skip-bad", "1"),
     )
     assert "left out  1 bad samples, listed in dataset.json" in text
+
+
+def test_a_reader_that_cannot_use_the_path_names_the_one_that_can(here):
+    wrong = refuse("train", "markerless-mouse", "--data", "mice")
+    assert "mice/new_cam.pkl" in wrong
+    assert (
+        "facelift_reader.gslrm can read mice: add --set data.reader=facelift_reader.gslrm" in wrong
+    )
+    assert wrong.endswith("or take the preset facelift-sample, which does not normalize it again.")
+    Path("mice/dataset.json").unlink()
+    wrong = refuse("data", "inspect", "markerless-mouse", "--data", "mice")
+    assert wrong.endswith("can read mice: add --set data.reader=facelift_reader.gslrm.")
+    Path("empty").mkdir()
+    assert "can read" not in refuse("data", "inspect", "markerless-mouse", "--data", "empty")

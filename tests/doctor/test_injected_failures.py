@@ -236,11 +236,22 @@ def test_training_refuses_a_broken_law(mice, injure, code):
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize("command", ["doctor", "train"])
-def test_a_dropped_view_stops_a_batch(mice, command):
+UNEVEN = "4 + 5 in mice-train-0-000000 and 4 + 4 in mice-train-0-000001. mfl-adapt doctor names"
+
+
+def test_a_dropped_view_stops_a_batch(mice):
     injuries.one_view_dropped(mice)
-    message = refused(command, "--data", "mice", *settings(*SETTINGS))
-    assert "4 + 5 in mice-train-0-000000 and 4 + 4 in mice-train-0-000001" in message
+    assert UNEVEN in refused("train", "--data", "mice", *settings(*SETTINGS))
+
+
+def test_the_doctor_names_a_dropped_view_before_the_batch_that_it_stops(mice):
+    injuries.one_view_dropped(mice)
+    result = call("doctor", "--data", "mice", "--json", *settings(*SETTINGS))
+    assert result.exit_code == 1
+    codes = {one["code"]: one for one in json.loads(result.stdout)["findings"]}
+    assert codes["MFL049"]["value"] == "5 views, without cam_002"
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert UNEVEN in line
 
 
 @pytest.fixture

@@ -193,6 +193,21 @@ def test_changed_data_are_refused(copy, tmp_path):
         run(copy, tmp_path / "out", more=("data.limit=12",))
 
 
+def test_what_failed_before_its_first_sample_can_be_begun_anew(copy, tmp_path):
+    """Nothing was made, so other settings and mended data have nothing to contradict."""
+    bad = spoil(copy, 0)
+    whole = (copy / "frame-01/images/cam_001.png").read_bytes()
+    with pytest.raises(DataError, match="frame-00"):
+        run(copy, tmp_path / "out", more=("data.limit=1",))
+    plan = json.loads((tmp_path / ".out.partial/prepared.json").read_text())["plan"]
+    assert pictures(tmp_path / ".out.partial") == []
+    bad.write_bytes(whole)
+    result, _ = run(copy, tmp_path / "out", size=8, more=("data.limit=3",))
+    assert result.samples == 3
+    assert json.loads((tmp_path / "out/prepared.json").read_text())["plan"] != plan
+    assert not (tmp_path / ".out.partial").exists()
+
+
 def test_two_at_once_are_refused(recording, tmp_path):
     import fcntl
 
