@@ -33,6 +33,7 @@ from mfl_adapt.plugin import (
     ComponentConfig,
     PreprocessorSpec,
     Spec,
+    Stage,
     hookimpl,
 )
 from mfl_adapt.types import Cameras, Sample, Similarity
@@ -126,7 +127,9 @@ def _relabel(
     )
 
 
-LEGACY: dict[str, Callable[[Sample, int], Sample]] = {
+Method = Callable[[Sample, int], Sample]
+
+LEGACY: dict[str, Method] = {
     "N1": scale_to_origin,
     "N2": recenter_on_axes,
     "N5": rescale_each_camera,
@@ -141,43 +144,13 @@ class SizeConfig(ComponentConfig):
     size: int = 512
 
 
-class CropSquare:
-    """``crop_square`` as a step of a configuration."""
-
-    def __init__(self, config: SizeConfig) -> None:
-        self.config = config
-
-    def __call__(self, sample: Sample) -> Sample:
-        """Return a new sample."""
-        return crop_square(sample, self.config.size)
+def _builder(method: Method) -> Callable[[SizeConfig], Stage]:
+    # What a component is built by: settings in, stage out.
+    return lambda config: lambda sample: method(sample, config.size)
 
 
-class N1(CropSquare):
-    """``scale_to_origin`` as a step of a configuration."""
-
-    method = staticmethod(scale_to_origin)
-
-    def __call__(self, sample: Sample) -> Sample:
-        """Return a new sample."""
-        return self.method(sample, self.config.size)
-
-
-class N2(N1):
-    """``recenter_on_axes`` as a step of a configuration."""
-
-    method = staticmethod(recenter_on_axes)
-
-
-class N5(N1):
-    """``rescale_each_camera`` as a step of a configuration."""
-
-    method = staticmethod(rescale_each_camera)
-
-
-class S5(N1):
-    """``zoom_each_view`` as a step of a configuration."""
-
-    method = staticmethod(zoom_each_view)
+build_crop = _builder(crop_square)
+build_n1, build_n2, build_n5, build_s5 = (_builder(method) for method in LEGACY.values())
 
 
 @hookimpl
@@ -185,17 +158,21 @@ def register_components() -> list[Spec]:
     """Offer the methods by their names."""
     crop = PreprocessorSpec(
         name="crop_square",
-        summary=str(CropSquare.__doc__),
+        summary=_summary(crop_square),
         config=SizeConfig,
-        build=f"{__name__}:CropSquare",
+        build=f"{__name__}:build_crop",
     )
     methods = [
         CameraNormalizerSpec(
-            name=method.__name__,
-            summary=str(method.__doc__),
+            name=name,
+            summary=_summary(method),
             config=SizeConfig,
-            build=f"{__name__}:{method.__name__}",
+            build=f"{__name__}:build_{name.lower()}",
         )
-        for method in (N1, N2, N5, S5)
+        for name, method in LEGACY.items()
     ]
     return [crop, *methods]
+
+
+def _summary(method: Method) -> str:
+    return str(method.__doc__).splitlines()[0]
