@@ -5,19 +5,8 @@ Shapes: B batch, T tokens (free Gaussians, then all patches of all views), D wid
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-# Up to here a CPU multiplies the whole matrix of weights faster than torch's fused kernel, whose
-# backward pass in bf16 takes twice as long; it costs 4 MiB a head.
-_SHORT = 1024
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention with scale 1 / sqrt(d_head), each [B, heads, T, d_head]."""
-    if query.device.type != "cpu" or query.shape[-2] > _SHORT:
-        return F.scaled_dot_product_attention(query, key, value)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return scores.softmax(dim=-1) @ value
+from mfl_adapt.models.attention import attend
 
 
 class Attention(nn.Module):

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from mfl_adapt.errors import BackendError, ShapeError
+from mfl_adapt.models.attention import attend
 from mfl_adapt.models.mvdiffusion.config import Pattern
 
 
@@ -104,7 +104,7 @@ def attend_views(
         key, value = (_after_first(tokens, views) for tokens in (key, value))
     elif layout.pattern == "dense":
         query, key, value = (_join_views(tokens, views) for tokens in (query, key, value))
-    mixed = F.scaled_dot_product_attention(query, key, value, scale=scale)
+    mixed = attend(query, key, value, scale=scale)
     return _split_views(mixed, views) if layout.pattern == "dense" else mixed
 
 
