@@ -9,12 +9,12 @@ Every call makes its own host; there is no global one.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, Literal, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel
 
 from mfl_adapt.checks import check_settings
-from mfl_adapt.errors import PluginError, did_you_mean
+from mfl_adapt.errors import ConfigError, PluginError, did_you_mean
 from mfl_adapt.plugin.clashes import check_codes, check_modules
 from mfl_adapt.plugin.discovery import isolated, resolve
 from mfl_adapt.plugin.manager import Plugin, collect, new_manager
@@ -201,6 +201,36 @@ class PluginHost:
             PluginError: If a reader's ``can_read`` cannot be imported, or raises.
         """
         return [one for one in self.components(ReaderSpec) if self._can_read(one, path)]
+
+    def exporter_for(
+        self, path: Path, takes: Literal["gaussians", "frames"] = "gaussians"
+    ) -> Resolved[ExporterSpec]:
+        """Return the active exporter for a file's ending; of several that fit, the longest.
+
+        Args:
+            path: File to write.
+            takes: What it is to write.
+
+        Raises:
+            ConfigError: If none or more than one fits.
+        """
+        known = [one for one in self.components(ExporterSpec) if one.spec.takes == takes]
+        name = path.name.lower()
+        fits = [one for one in known if name.endswith(one.spec.suffix.lower())]
+        longest = max((len(one.spec.suffix) for one in fits), default=0)
+        best = [one for one in fits if len(one.spec.suffix) == longest]
+        if len(best) == 1:
+            return best[0]
+        if best:
+            raise ConfigError(
+                f"{path}: expected one exporter for {best[0].spec.suffix}, got "
+                f"{' and '.join(one.name for one in best)}. Remove one with --plugins -NAME."
+            )
+        endings = sorted({one.spec.suffix for one in known})
+        raise ConfigError(
+            f"{path}: expected a file that ends in {' or '.join(endings) or 'nothing known'}, got "
+            f"{path.suffix.lower() or 'no ending'}. Rename it, or add a plugin that writes it."
+        )
 
     def _can_read(self, reader: Resolved[ReaderSpec], path: Path) -> bool:
         if not reader.spec.needs_path:

@@ -21,9 +21,9 @@ from mfl_adapt.cameras import project, to_w2c
 from mfl_adapt.checks import check_range
 from mfl_adapt.files import write_atomically
 from mfl_adapt.images import save_picture
+from mfl_adapt.images.mp4 import Mp4Writer
 from mfl_adapt.synth.arena import FLOOR_MM, HABITAT_MM, draw_arena, raw_lab_rig
 from mfl_adapt.synth.constants import GENERATOR_VERSION, SAMPLES_PER_AXIS
-from mfl_adapt.synth.mp4 import Mp4Writer
 from mfl_adapt.synth.renderer import Picture, render_view
 from mfl_adapt.synth.walk import MM_PER_UNIT, Walk, make_walk
 from mfl_adapt.types import Cameras

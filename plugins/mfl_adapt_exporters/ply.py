@@ -7,23 +7,22 @@ spherical-harmonic coefficients. Colours as bytes are there for viewers of plain
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfl_adapt.checks import check_finite, check_range, check_shape
-from mfl_adapt.errors import RangeError, ShapeError
 from mfl_adapt.files import write_atomically
 from mfl_adapt.types import Gaussians
 
 from .config import PlyConfig
+from .paths import check_suffix
+from .raw import SH_C0, RawGaussians, check_raw, to_raw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32 = NDArray[np.float32]
+    from .raw import Float32
 
-SH_C0 = 0.28209479177387814
 REST = 15
 """Coefficients per colour above degree 0 that the file has room for: degree 3."""
 
@@ -37,24 +36,6 @@ FIELDS = (
     *((f"rot_{index}", "<f4") for index in range(4)),
 )
 TYPE_WORDS = {"<f4": "float", "u1": "uchar"}
-
-
-class RawGaussians(NamedTuple):
-    """Gaussians before activation, as the file holds them; all float32.
-
-    Attributes:
-        means: World positions, [N, 3].
-        sh: Spherical-harmonic coefficients, [N, K, 3], K = 1, 4, 9 or 16.
-        opacity_logits: [N].
-        log_scales: [N, 3].
-        quats: Quaternions w, x, y, z of any length, [N, 4].
-    """
-
-    means: Float32
-    sh: Float32
-    opacity_logits: Float32
-    log_scales: Float32
-    quats: Float32
 
 
 class Ply:
@@ -76,48 +57,8 @@ class Ply:
             StorageError: If the file cannot be written.
         """
         path = Path(path)
-        if path.suffix.lower() != ".ply":
-            raise RangeError(
-                f"exporters.ply: expected a path that ends in .ply, got {path}. Rename it."
-            )
+        check_suffix("exporters.ply", path, ".ply")
         write_atomically(path, encode_ply(to_raw(gaussians)))
-
-
-def to_raw(gaussians: Gaussians) -> RawGaussians:
-    """Undo the activations of the first item of a batch.
-
-    Opacities of exactly 0 and 1, whose logit is infinite, move by 1e-7; scales of 0 become the
-    smallest float32.
-
-    Args:
-        gaussians: Activated values, [B, N, ...], torch or numpy.
-
-    Returns:
-        What the file holds.
-
-    Raises:
-        RangeError: If opacities are not in [0, 1], or scales negative or not finite.
-    """
-    means, quats, scales, opacities, sh = (
-        np.asarray(tensor[0].detach().cpu(), dtype=np.float64)
-        for tensor in (
-            gaussians.means,
-            gaussians.quats,
-            gaussians.scales,
-            gaussians.opacities,
-            gaussians.sh,
-        )
-    )
-    for name, values, top in (("opacities", opacities, 1.0), ("scales", scales, np.inf)):
-        where = f"exporters.ply: {name}"
-        check_finite(where, values, hint="Check the adapter and its base.")
-        for extreme in (values.min(initial=0.0), values.max(initial=0.0)):
-            check_range(where, extreme, 0.0, top, hint="Give activated values.")
-    opacities = np.clip(opacities, 1e-7, 1 - 1e-7)
-    scales = np.maximum(scales, np.finfo(np.float32).tiny)
-    logits = np.log(opacities) - np.log1p(-opacities)
-    raw = (means, sh, logits, np.log(scales), quats)
-    return RawGaussians(*(values.astype(np.float32) for values in raw))
 
 
 def encode_ply(raw: RawGaussians) -> bytes:
@@ -135,7 +76,7 @@ def encode_ply(raw: RawGaussians) -> bytes:
         RangeError: If a value is not finite.
     """
     count = len(raw.means)
-    _check(raw, count)
+    check_raw(raw, "exporters.ply")
     vertices = np.zeros(count, dtype=list(FIELDS))
     _put(vertices, ("x", "y", "z"), raw.means)
     dc = raw.sh[:, 0]
@@ -161,26 +102,3 @@ def _header(count: int) -> bytes:
 def _put(vertices: NDArray[np.void], names: list[str] | tuple[str, ...], values: Float32) -> None:
     for name, column in zip(names, values.T, strict=True):
         vertices[name] = column
-
-
-def _check(raw: RawGaussians, count: int) -> None:
-    """Hold the arrays together.
-
-    Raises:
-        ShapeError: If K is not one that the file has room for.
-    """
-    expected: dict[str, list[int | None]] = {
-        "means": [count, 3],
-        "sh": [count, None, 3],
-        "opacity_logits": [count],
-        "log_scales": [count, 3],
-        "quats": [count, 4],
-    }
-    for name, values in raw._asdict().items():
-        check_shape(f"exporters.ply: {name}", values, expected[name])
-        check_finite(f"exporters.ply: {name}", values, hint="Check the adapter and its base.")
-    if raw.sh.shape[1] not in {1, 4, 9, 16}:
-        raise ShapeError(
-            f"exporters.ply: expected 1, 4, 9 or 16 spherical-harmonic coefficients per colour, "
-            f"got {raw.sh.shape[1]}. Leave out those above degree 3."
-        )

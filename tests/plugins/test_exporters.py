@@ -11,7 +11,8 @@ import torch
 from helpers import shared_path
 from mfl_adapt_exporters import register_components
 from mfl_adapt_exporters.config import PlyConfig
-from mfl_adapt_exporters.ply import FIELDS, Ply, RawGaussians, encode_ply, to_raw
+from mfl_adapt_exporters.ply import FIELDS, Ply, encode_ply
+from mfl_adapt_exporters.raw import RawGaussians, to_raw
 from safetensors.numpy import load_file
 
 from mfl_adapt.errors import RangeError, ShapeError, StorageError
@@ -174,7 +175,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_listing_needs_neither_torch_nor_opencv():
-    (spec,) = register_components()
+    spec, *_ = register_components()
     assert (spec.name, spec.suffix) == ("ply", ".ply")
     code = (
         "import sys, mfl_adapt_exporters as p; p.register_components(); "

@@ -11,11 +11,11 @@ from mfl_adapt.cameras import project
 from mfl_adapt.cameras.triangulation import triangulate
 from mfl_adapt.errors import RangeError, StorageError
 from mfl_adapt.images import load_picture, measure_foreground
+from mfl_adapt.images.mp4 import Mp4Writer
 from mfl_adapt.images.video import VideoReader
 from mfl_adapt.synth import render_view
 from mfl_adapt.synth.arena import HABITAT_MM, draw_arena, raw_lab_rig
 from mfl_adapt.synth.ellipsoids import Ellipsoid
-from mfl_adapt.synth.mp4 import Mp4Writer
 from mfl_adapt.synth.recording import make_recording, write_recording
 from mfl_adapt.synth.walk import bend
 
