@@ -1,4 +1,4 @@
-"""Pictures and plots that a person looks at."""
+"""Pictures, plots and pages that a person looks at."""
 
 from mfl_adapt.report.sheet import contact_sheet, save_contact_sheet
 

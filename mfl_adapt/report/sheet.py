@@ -1,5 +1,6 @@
 """Contact sheets: the photograph, the render and their difference, one column per view."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def contact_sheet(target: "Tensor", pred: "Tensor", *, max_columns: int = 8) -> 
     render = _to_tiles(pred, max_columns)
     error = np.abs(truth - render).mean(axis=-1, keepdims=True) * ERROR_GAIN
     rows = [truth, render, np.broadcast_to(error.clip(0, 1), truth.shape)]
-    return _assemble(rows, factor=max(1, TILE_PX // truth.shape[1]))
+    return lay_out(dict(zip(LABELS, rows, strict=True)))
 
 
 def save_contact_sheet(path: Path, target: "Tensor", pred: "Tensor") -> None:
@@ -57,14 +58,26 @@ def _to_tiles(images: "Tensor", max_columns: int) -> "NDArray[np.float32]":
     return flat.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _assemble(rows: list["NDArray[np.float32]"], *, factor: int) -> "NDArray[np.uint8]":
-    count, height, width = rows[0].shape[:3]
+def lay_out(
+    rows: "Mapping[str, NDArray[np.float32] | Sequence[NDArray[np.float32]]]",
+) -> "NDArray[np.uint8]":
+    """Lay rows of pictures of one size under one another.
+
+    Args:
+        rows: By the text in the margin, pictures [H, W, 3] in [0, 1]; rows may differ in length.
+
+    Returns:
+        Picture, [height, width, 3] uint8; small pictures are enlarged by a whole factor.
+    """
+    height, width = next(iter(rows.values()))[0].shape[:2]
+    factor = max(1, TILE_PX // height)
     height, width = height * factor, width * factor
-    size = (len(rows) * (height + GAP_PX) + GAP_PX, LABEL_PX + count * (width + GAP_PX), 3)
+    columns = max(len(row) for row in rows.values())
+    size = (len(rows) * (height + GAP_PX) + GAP_PX, LABEL_PX + columns * (width + GAP_PX), 3)
     sheet = np.full(size, FRAME, np.uint8)
-    for i, row in enumerate(rows):
+    for i, (label, row) in enumerate(rows.items()):
         top = GAP_PX + i * (height + GAP_PX)
-        _write(sheet, LABELS[i], top + height // 2)
+        _write(sheet, label, top + height // 2)
         for j, tile in enumerate(row):
             pixels = np.rint(tile * 255).astype(np.uint8)
             pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
