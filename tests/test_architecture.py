@@ -19,8 +19,8 @@ ROW_1 = {"errors", "types", "checks", "files"}
 ROW_2 = ROW_1 | {"config", "cameras", "images", "plugin"}
 ROW_3 = ROW_2 | {"synth", "data", "models", "render", "metrics", "adapter"}
 ROW_4 = ROW_3 | {"chain", "pipeline"}
-ROW_5 = ROW_4 | {"predict", "evaluate", "doctor", "report", "prepare"}
-ROW_6 = ROW_5 | {"train", "hub"}
+ROW_5 = ROW_4 | {"evaluate", "doctor", "report", "prepare"}
+ROW_6 = ROW_5 | {"predict", "train", "hub"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -32,8 +32,8 @@ MAY_IMPORT = {
     **dict.fromkeys(["synth", "data", "models", "render", "metrics", "adapter"], ROW_2),
     "chain": ROW_3,
     "pipeline": ROW_3 | {"chain"},
-    **dict.fromkeys(["predict", "evaluate", "doctor", "report", "prepare"], ROW_4),
-    **dict.fromkeys(["train", "hub"], ROW_5),
+    **dict.fromkeys(["evaluate", "doctor", "report", "prepare"], ROW_4),
+    **dict.fromkeys(["predict", "train", "hub"], ROW_5),
     "cli": ROW_6,
     "__main__": {"cli"},
     "__init__": ROW_6,

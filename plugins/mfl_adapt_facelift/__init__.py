@@ -17,11 +17,16 @@ _OWN = Licence(
 
 @hookimpl
 def register_components() -> list[Spec]:
-    """Offer ``facelift.tiny``, ``facelift.gslrm`` and ``facelift.mvdiffusion``."""
+    """Offer ``tiny`` and ``gslrm``, which make Gaussians; ``tiny_views`` and ``mvdiffusion``."""
     from mfl_adapt.models.gslrm.config import PUBLISHED, TINY
-    from mfl_adapt.models.mvdiffusion.config import PUBLISHED_CONTRACT
+    from mfl_adapt.models.mvdiffusion.config import PUBLISHED_CONTRACT, TINY_CONTRACT
 
-    from .config import GSLRMBaseConfig, MVDiffusionBaseConfig, TinyBaseConfig  # pydantic only
+    from .config import (  # pydantic only
+        GSLRMBaseConfig,
+        MVDiffusionBaseConfig,
+        TinyBaseConfig,
+        TinyViewsBaseConfig,
+    )
 
     return [
         BaseSpec(
@@ -43,6 +48,15 @@ def register_components() -> list[Spec]:
             published=PublishedWeights(
                 repository=_REPOSITORY, path="gslrm/ckpt_0000000000021125.pt"
             ),
+        ),
+        BaseSpec(
+            name="tiny_views",
+            summary="small MVDiffusion that ships with the package: 64 px, six views",
+            config=TinyViewsBaseConfig,
+            build="mfl_adapt_facelift.tiny_views:build_tiny_views",
+            contract=TINY_CONTRACT,
+            makes="views",
+            licence=_OWN,
         ),
         BaseSpec(
             name="mvdiffusion",

@@ -40,4 +40,17 @@ class MVDiffusionBaseConfig(ComponentConfig):
     text: bool = Field(
         True, description="load the text tower too; ready-made prompt embeddings do not need it"
     )
+    prompts: Path | None = Field(
+        None,
+        description="prompt embeddings, one row per view; null makes the published ones",
+    )
     sha256: str | None = Field(None, description="refuse a model with another SHA-256")
+
+
+class TinyViewsBaseConfig(ComponentConfig):
+    """What may differ in the shipped model of views."""
+
+    prompts: Path | None = Field(
+        None,
+        description="prompt embeddings, one row per view; null makes those it was trained with",
+    )

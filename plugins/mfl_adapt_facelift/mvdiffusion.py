@@ -33,6 +33,7 @@ def build_mvdiffusion(config: MVDiffusionBaseConfig) -> FrozenMVDiffusion:
         dtype=_DTYPES[config.dtype],
         text=config.text,
         expected_sha256=config.sha256,
+        prompts=config.prompts,
     )
     if fetched is not None:
         _check_unchanged(base, folder, fetched)

@@ -128,6 +128,9 @@ def build_contract(size: int, patch: int, num_views: int) -> RigContract:
 PUBLISHED_CONTRACT = build_contract(512, 8, 6)
 """FaceLift's published model: 512 px pictures, six views."""
 
+TINY_CONTRACT = build_contract(64, 4, 6)
+"""The model that ships with the package: 64 px pictures, six views."""
+
 
 def _find_pattern(source: Mapping[str, Any], where: str) -> Pattern:
     """Derive the attention pattern; a missing key is no reason to guess."""

@@ -38,6 +38,16 @@ class Encoded:
         """Views per object, V."""
         return int(self.target_mean.shape[1])
 
+    def pick(self, index: int) -> Encoded:
+        """Return one object as a batch of its own."""
+        one = slice(index, index + 1)
+        return Encoded(
+            self.embeds[one],
+            self.image_latents[one],
+            self.target_mean[one],
+            self.target_std[one],
+        )
+
 
 @torch.no_grad()
 def encode_example(imgs_in: Tensor, imgs_out: Tensor, parts: Parts) -> Encoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mfl_adapt.checks import check_range
-from mfl_adapt.errors import CheckpointError, ShapeError
+from mfl_adapt.errors import CheckpointError, ConfigError, ShapeError
 from mfl_adapt.models.checkpoint import fingerprint
 from mfl_adapt.models.mvdiffusion.conditioning import (
     Conditions,
@@ -19,12 +20,25 @@ from mfl_adapt.models.mvdiffusion.conditioning import (
     encode_condition,
     to_signed,
 )
-from mfl_adapt.models.mvdiffusion.config import build_contract
+from mfl_adapt.models.mvdiffusion.config import VIEW_NAMES, build_contract
 from mfl_adapt.models.mvdiffusion.encoding import Encoded, encode_example
 from mfl_adapt.models.mvdiffusion.folder import load_parts
 from mfl_adapt.models.mvdiffusion.parts import Parts
 from mfl_adapt.models.mvdiffusion.pictures import Pictures, find_unique, is_picture, to_items
-from mfl_adapt.models.mvdiffusion.prompts import TOKENS, check_prompt_embeds, encode_prompts
+from mfl_adapt.models.mvdiffusion.pose import (
+    PoseModule,
+    PromptChoice,
+    find_pose,
+    flatten_cameras,
+    pick_prompts,
+)
+from mfl_adapt.models.mvdiffusion.prompts import (
+    TOKENS,
+    check_prompt_embeds,
+    encode_prompts,
+    read_prompt_embeds,
+    view_prompts,
+)
 from mfl_adapt.models.mvdiffusion.sampling import (
     Draws,
     GeneratedViews,
@@ -35,7 +49,7 @@ from mfl_adapt.models.mvdiffusion.sampling import (
 )
 
 if TYPE_CHECKING:
-    from mfl_adapt.types import Bytes
+    from mfl_adapt.types import Bytes, Cameras
 
 _PATTERNS = {
     "reference": "a view sees the first one and itself",
@@ -57,15 +71,24 @@ class FrozenMVDiffusion:
         dtype: What the networks were loaded in, and noise is drawn in.
     """
 
-    def __init__(self, parts: Parts, *, id: str) -> None:
+    def __init__(self, parts: Parts, *, id: str, prompts: Tensor | None = None) -> None:
         """Freeze a model.
 
         Args:
             parts: With their weights and without adapters.
             id: Name that the user types.
+            prompts: One row per view, [V, tokens, D]; None lets the text tower make the published
+                ones when they are asked for.
+
+        Raises:
+            ShapeError: If the prompts do not fit the model.
+            RangeError: If a number in them is not finite.
         """
         self.id = id
         self.parts = parts
+        if prompts is not None:
+            check_prompt_embeds(prompts, parts.unet.config.cross_attention_dim)
+        self._prompts = prompts
         for network in parts.networks():
             network.eval().requires_grad_(requires_grad=False)
         self.module = parts.unet
@@ -88,6 +111,49 @@ class FrozenMVDiffusion:
     def device(self) -> torch.device:
         """Where the networks are."""
         return next(self.module.parameters()).device
+
+    @property
+    def prompt_embeds(self) -> Tensor:
+        """The rows that tell its views apart, [V, tokens, D]: those given, or the published ones.
+
+        Raises:
+            CheckpointError: If none were given and the model was loaded without its text tower.
+            ConfigError: If none were given and its views are not the six published ones.
+        """
+        if self._prompts is None:
+            if self.num_views != len(VIEW_NAMES):
+                raise ConfigError(
+                    f"{self.id}: expected prompt embeddings for its {self.num_views} views, got "
+                    f"none; the published ones are for {len(VIEW_NAMES)}. Make them with "
+                    "`mfl-adapt prompts make` and set base.prompts."
+                )
+            self._prompts = self.encode_prompts(view_prompts())
+        return self._prompts
+
+    def prompts_for(self, cameras: Cameras, choice: PromptChoice | None = None) -> Tensor:
+        """Return one prompt row per view of a rig that need not be the six slots.
+
+        Args:
+            cameras: [V] or [B, V], world +z up, subject at the origin. Each rig is turned about
+                +z until its view 0 stands at slot 0, so that its world has no say.
+            choice: ``nearest`` takes the row of the slot nearest to the view, so that slots keep
+                theirs; ``neutral`` the mean of all rows for every view. None is what the pose
+                adapter was trained with, and ``nearest`` without one.
+
+        Returns:
+            [V, tokens, D] or [B * V, tokens, D].
+
+        Raises:
+            DataError: If the base has no slots, or view 0 is straight above or below the subject.
+            ShapeError: If the cameras have other axes.
+            RangeError: If a camera centre is not finite.
+            CheckpointError: If there are no prompts, and no text tower to make them with.
+            ConfigError: If there are none for its views.
+        """
+        if choice is None:
+            pose: PoseModule | None = self.module.pose
+            choice = "nearest" if pose is None else pose.prompts
+        return pick_prompts(cameras, self.prompt_embeds, self.contract.slots_deg, choice)
 
     def to(self, device: torch.device | str) -> FrozenMVDiffusion:
         """Move all networks and return self."""
@@ -126,6 +192,7 @@ class FrozenMVDiffusion:
         noise_level: int = 0,
         seed: int | torch.Generator = 4,
         num_views: int | None = None,
+        cameras: Cameras | None = None,
         draws: Draws | None = None,
         views_at_once: int | None = None,
         progress: Progress | None = None,
@@ -147,19 +214,23 @@ class FrozenMVDiffusion:
             seed: Of a CPU generator; or a generator, which is used from where it stands.
             num_views: Views per object, which decides who sees whom. None is the number of rows
                 for one picture and the model's own number for several.
+            cameras: Where the views stand, for a base with a pose adapter: [V] or [B, V], view 0
+                that of the picture; ``prompts_for`` gives the prompts that go with them.
             draws: Noise to use instead of drawing.
             views_at_once: Views that go through the network together, beside view 0. Fewer need
                 less memory and more time; the result is the same.
             progress: Called after every step with index, timestep and latents.
 
         Raises:
-            ShapeError: If pictures, prompts, views or noise do not fit each other.
+            ShapeError: If pictures, prompts, views, cameras or noise do not fit each other.
             DataError: If a picture is not opaque 8-bit RGB.
             RangeError: If a setting leaves its range or a number is not finite.
+            AdapterError: If there are cameras and no pose adapter, or the other way round.
             ConfigError: If views cannot be made apart because all see all.
             BackendError: If something has replaced the processors that mix views.
         """
         draws = draws or Draws()
+        find_pose(self.module, cameras)
         check_prompt_embeds(prompt_embeds, self.module.config.cross_attention_dim)
         items = to_items(pictures, prompt_embeds.shape[0], self.size)
         views = num_views
@@ -175,6 +246,9 @@ class FrozenMVDiffusion:
         conditions = self.build_conditions(
             items, prompt_embeds, noise, views, noise_level=noise_level, drawn=draws.embeds
         )
+        if cameras is not None:
+            flat = flatten_cameras(cameras, len(items), views, self.device)
+            conditions = replace(conditions, cameras=flat)
         with self.module.viewing(views):
             latents = sample_latents(
                 self.module,
@@ -242,6 +316,7 @@ def load_mvdiffusion(
     dtype: torch.dtype = torch.float32,
     text: bool = True,
     expected_sha256: str | None = None,
+    prompts: Path | None = None,
 ) -> FrozenMVDiffusion:
     """Load a published directory.
 
@@ -251,12 +326,18 @@ def load_mvdiffusion(
         dtype: float32, float16 or bfloat16, for all networks.
         text: Load the text tower too, which only new prompts need.
         expected_sha256: Refuse any other model.
+        prompts: File of prompt embeddings, .pt or .safetensors; None makes the published ones.
 
     Raises:
         CheckpointError: If a sub-folder or file is missing or damaged, weights do not fit or
             are not finite, parts do not fit each other, or the model is another one.
+        ShapeError: If the prompt embeddings do not fit the model.
+        RangeError: If a number in them is not finite.
     """
-    base = FrozenMVDiffusion(load_parts(folder, dtype=dtype, text=text), id=id)
+    parts = load_parts(folder, dtype=dtype, text=text)
+    width = parts.unet.config.cross_attention_dim
+    embeds = None if prompts is None else read_prompt_embeds(prompts, width)
+    base = FrozenMVDiffusion(parts, id=id, prompts=embeds)
     if expected_sha256 is not None and base.sha256 != expected_sha256.lower():
         raise CheckpointError(
             f"{folder}: expected the model with SHA-256 {expected_sha256}, got {base.sha256}. "
