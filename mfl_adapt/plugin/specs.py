@@ -22,6 +22,8 @@ from mfl_adapt.types import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from peft import PeftConfig
     from torch import Tensor, nn
 
@@ -98,12 +100,26 @@ class BaseSpec(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec(Spec):
-    """Extra trainable weights on a base. ``build(config)`` returns an ``AdapterMethod``."""
+    """Extra trainable weights on a base. ``build(config)`` returns an ``AdapterMethod``.
+
+    Attributes:
+        any_rig: It tells a base that makes views where they stand, so that they need not be the
+            base's slots.
+    """
+
+    any_rig: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSpec(Spec):
-    """A loss term. ``build(config)`` returns a ``Loss``."""
+    """A loss term. ``build(config)`` returns a ``Loss``.
+
+    Attributes:
+        on: What it compares: ``pictures`` of a base that makes Gaussians, or ``latents`` of one
+            that makes views by diffusion.
+    """
+
+    on: Literal["pictures", "latents"] = "pictures"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +169,17 @@ class CheckSpec(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterSpec(Spec):
-    """Writes Gaussians or ready frames to a file. ``build(config)`` returns an ``Exporter``.
+    """Writes Gaussians or ready frames to a file.
+
+    ``build(config)`` returns an ``Exporter``, or a ``FrameExporter`` if it takes frames.
 
     Attributes:
-        suffix: Ending of the files it writes (``.ply``).
+        suffix: Ending of the files it writes (``.ply``); of several that fit, the longest counts.
+        takes: What it writes.
     """
 
     suffix: str
+    takes: Literal["gaussians", "frames"] = "gaussians"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +282,47 @@ class Describes(Protocol):
 class AdapterMethod(Protocol):
     """Says how peft should extend a base."""
 
-    def peft_config(self, module: nn.Module) -> PeftConfig:
-        """Return peft's settings for this module; raise if a target matches nothing."""
+    def peft_config(self, module: nn.Module) -> PeftConfig | None:
+        """Return peft's settings for this module; raise if a target matches nothing.
+
+        None changes no layer, which only an ``ExtraMethod`` may want.
+        """
+        ...
+
+
+@runtime_checkable
+class ExtraMethod(AdapterMethod, Protocol):
+    """An adapter method with a network of its own, beside what peft does to the base's layers."""
+
+    def extra(self, module: nn.Module) -> ExtraModule:
+        """Return a fresh network that fits this module and changes nothing yet.
+
+        First weights are drawn from torch's global generator, which the caller has seeded.
+        """
+        ...
+
+
+@runtime_checkable
+class ExtraModule(Protocol):
+    """A ``torch.nn.Module`` that an adapter adds to the network of a base.
+
+    Its tensors are saved, hashed and checked like those of peft.
+
+    Attributes:
+        recipe: How to build it again, as in the section ``adapter`` of a configuration: ``use``
+            names the component, the rest are its settings; plain JSON values.
+        strength: Factor on all that it adds; at 0 the network computes what it does without it.
+    """
+
+    recipe: Mapping[str, Any]
+    strength: float
+
+    def install(self, module: nn.Module) -> None:
+        """Become a child of the base's network; raise if it has no place for this module."""
+        ...
+
+    def uninstall(self, module: nn.Module) -> None:
+        """Leave the network as it was."""
         ...
 
 
@@ -271,7 +330,11 @@ class Loss(Protocol):
     """A loss term; unreduced, so that weights, schedules and logs stay outside of it."""
 
     def __call__(self, pred: Tensor, target: Tensor, mask: Tensor, context: LossContext) -> Tensor:
-        """Return [B, V] for pred and target [B, V, 3, H, W] and mask [B, V, 1, H, W]."""
+        """Return [B, V] for pred and target [B, V, C, H, W] and mask [B, V, 1, H, W].
+
+        Pictures have three channels. A loss on latents gets the denoiser's output and target,
+        a mask of ones, and ``timesteps`` and ``snr`` [B, V] in ``context.extra``.
+        """
         ...
 
 
@@ -327,6 +390,14 @@ class Exporter(Protocol):
         ...
 
 
+class FrameExporter(Protocol):
+    """Writes ready pictures to a file, whole or not at all; never renders."""
+
+    def __call__(self, frames: NDArray[np.uint8], path: Path, *, fps: float) -> None:
+        """Write frames [T, H, W, 3] that follow one another ``fps`` times a second."""
+        ...
+
+
 __all__ = [
     "AdapterMethod",
     "AdapterSpec",
@@ -339,8 +410,11 @@ __all__ = [
     "Describes",
     "Exporter",
     "ExporterSpec",
+    "ExtraMethod",
+    "ExtraModule",
     "Facts",
     "Finding",
+    "FrameExporter",
     "Licence",
     "Loss",
     "LossContext",

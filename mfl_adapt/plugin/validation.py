@@ -150,10 +150,12 @@ def _check_spec(spec: Spec, slot: str) -> None:
         _check_reference(where, "can_read", spec.can_read)
     if isinstance(spec, BaseSpec) and not isinstance(spec.contract, RigContract):
         raise PluginError(f"{where}: expected contract RigContract, got {spec.contract!r}.")
+    if isinstance(spec, LossSpec):
+        _check_choice(where, spec, "on")
     if isinstance(spec, CheckSpec):
         _check_check(where, spec)
-    if isinstance(spec, ExporterSpec) and not re.fullmatch(r"(\.\w+)+", str(spec.suffix)):
-        raise PluginError(f"{where}: expected a suffix such as '.ply', got {spec.suffix!r}.")
+    if isinstance(spec, ExporterSpec):
+        _check_exporter(where, spec)
 
 
 def _is_name(name: object) -> bool:
@@ -187,9 +189,31 @@ def _check_reference(where: str, field: str, value: object) -> None:
         raise PluginError(f"{where}: expected {field} 'package.module:attribute', got {value!r}.")
 
 
+def _check_choice(where: str, spec: Spec, field: str) -> None:
+    """Hold a field against the words that its type allows.
+
+    Raises:
+        PluginError: If it is none of them.
+    """
+    known, value = get_args(get_type_hints(type(spec))[field]), getattr(spec, field)
+    if value not in known:
+        raise PluginError(f"{where}: expected {field} to be {' or '.join(known)}, got {value!r}.")
+
+
 def _check_check(where: str, spec: CheckSpec) -> None:
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", str(spec.code)):
         raise PluginError(f"{where}: expected a code such as 'MFL003', got {spec.code!r}.")
     subjects = get_args(get_type_hints(CheckSpec)["subject"])
     if spec.subject not in subjects:
         raise PluginError(f"{where}: expected a subject of {subjects}, got {spec.subject!r}.")
+
+
+def _check_exporter(where: str, spec: ExporterSpec) -> None:
+    """Hold an exporter's own fields to their rules.
+
+    Raises:
+        PluginError: If one breaks its rule.
+    """
+    if not re.fullmatch(r"(\.\w+)+", str(spec.suffix)):
+        raise PluginError(f"{where}: expected a suffix such as '.ply', got {spec.suffix!r}.")
+    _check_choice(where, spec, "takes")

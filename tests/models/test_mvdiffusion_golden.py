@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from helpers import shared_path
+from mfl_adapt_facelift_loss.min_snr import min_snr_weights
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -16,7 +17,7 @@ from mfl_adapt.models.mvdiffusion.prompts import read_prompt_embeds, tokenize, v
 from mfl_adapt.models.mvdiffusion.sampling import Draws
 from mfl_adapt.models.mvdiffusion.training import StepDraws, draw_step, training_step
 from mfl_adapt.models.mvdiffusion.unet import MVUNet
-from mfl_adapt.models.mvdiffusion.weighting import min_snr_weights, weighted_loss
+from mfl_adapt.models.mvdiffusion.weighting import weighted_loss
 
 pytestmark = pytest.mark.golden
 

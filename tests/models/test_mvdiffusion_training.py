@@ -18,7 +18,7 @@ from mfl_adapt.models.mvdiffusion.training import (
     drop_conditions,
     training_step,
 )
-from mfl_adapt.models.mvdiffusion.weighting import item_errors, min_snr_weights, weighted_loss
+from mfl_adapt.models.mvdiffusion.weighting import item_errors, weighted_loss
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +43,6 @@ def draw(encoded, seed=0):
         shared=torch.Generator().manual_seed(seed),
         own=torch.Generator().manual_seed(seed + 1),
     )
-
-
-def test_weights_by_hand():
-    snr = torch.tensor([0.1, 5.0, 20.0])
-    compatible = torch.tensor([1.0, 1.0, 0.25])
-    textbook = torch.tensor([0.1 / 1.1, 5 / 6, 5 / 21])
-    torch.testing.assert_close(min_snr_weights(snr), compatible)
-    torch.testing.assert_close(min_snr_weights(snr, form="textbook"), textbook)
-    torch.testing.assert_close(min_snr_weights(snr, 10.0)[2], torch.tensor(0.5))
-
-
-def test_weights_that_cannot_work():
-    with pytest.raises(RangeError, match="gamma: expected a positive number, got 0"):
-        min_snr_weights(torch.ones(1), 0.0)
-    with pytest.raises(ConfigError, match="expected compatible or textbook, got 'snr'"):
-        min_snr_weights(torch.ones(1), form="snr")
 
 
 def test_loss_by_hand():
@@ -160,7 +144,7 @@ def test_only_an_adapter_takes_gradients(prompts):
     # A fresh adapter changes nothing.
     untouched = training_step(encoded, prompts, draws, plain.parts).pred
     assert torch.equal(step.pred.detach(), untouched)
-    weighted_loss(step.pred, step.target, min_snr_weights(step.snr)).backward()
+    weighted_loss(step.pred, step.target).backward()
     for name, parameter in base.module.named_parameters():
         if "lora_B" in name:
             assert float(parameter.grad.abs().max()) > 0, name

@@ -74,6 +74,7 @@ def test_a_good_record_passes(good):
         ([replace(LOSS, config=Open)], "expected Open to forbid unknown keys"),
         ([replace(LOSS, config=Weighted)], "without a field 'weight'"),
         ([replace(STEP, config=Aliased)], "without a field 'use'"),
+        ([replace(LOSS, on="sounds")], r"on to be pictures or latents, got 'sounds'"),
         ([replace(LOSS, build="rats.tail")], "build 'package.module:attribute', got 'rats.tail'"),
         ([replace(LOSS, build="rats tail:Tail")], "build"),
         ([replace(LOSS, build=Config)], "build"),
@@ -82,6 +83,7 @@ def test_a_good_record_passes(good):
         ([replace(CHECK, code="rat 1")], "a code such as 'MFL003', got 'rat 1'"),
         ([replace(CHECK, subject="cage")], "a subject of .*'sample'.*got 'cage'"),
         ([replace(EXPORTER, suffix="ply")], r"a suffix such as '.ply', got 'ply'"),
+        ([replace(EXPORTER, takes="views")], r"takes to be gaussians or frames, got 'views'"),
     ],
 )
 def test_a_bad_record_is_refused(returned, pattern):
