@@ -257,6 +257,11 @@ class ViewBatch:
         cameras = replace(self.cameras, c2w=c2w, fxfycxcy=fxfycxcy)
         return ViewBatch(self.rgb.to(device), self.mask.to(device), cameras)
 
+    def pick(self, index: int) -> ViewBatch:
+        """Return one sample as a batch of its own."""
+        one = slice(index, index + 1)
+        return ViewBatch(self.rgb[one], self.mask[one], self.cameras[one])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -275,6 +280,10 @@ class Batch:
     def to(self, device: Any) -> Batch:
         """Return the same batch on another device."""
         return Batch(self.ids, self.inputs.to(device), self.targets.to(device))
+
+    def pick(self, index: int) -> Batch:
+        """Return one sample as a batch of its own."""
+        return Batch((self.ids[index],), self.inputs.pick(index), self.targets.pick(index))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,9 +22,11 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def describe_step(step: Step) -> str:
-    """One line: every loss term, foreground PSNR and seconds per step."""
-    parts = "  ".join(f"{name.partition('.')[2]} {value:.4f}" for name, value in step.parts.items())
-    return f"{parts}  foreground {step.foreground_psnr_db:5.2f} dB  {step.seconds:.2f} s/it"
+    """One line: every loss term, foreground PSNR where there are pictures, seconds per step."""
+    said = [f"{name.partition('.')[2]} {value:.4f}" for name, value in step.parts.items()]
+    if step.foreground_psnr_db is not None:
+        said.append(f"foreground {step.foreground_psnr_db:5.2f} dB")
+    return "  ".join([*said, f"{step.seconds:.2f} s/it"])
 
 
 class Bars:

@@ -80,6 +80,8 @@ def sections(
     config = loaded.config
     if config.base:
         yield ("base",), "base", config.base.id, config.base.settings
+    if config.views_base:
+        yield ("views_base",), "base", config.views_base.id, config.views_base.settings
     single: dict[Keys, Component | None] = {
         ("adapter",): config.adapter,
         ("data", "reader"): config.data.reader,

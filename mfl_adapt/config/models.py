@@ -6,10 +6,26 @@ the core and hold the component's own keys as they were written; the plugin's mo
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+
+def _check_background(value: Any) -> Any:
+    """Say in one message what a union of types would say in several.
+
+    Raises:
+        ValueError: If it is neither a known word nor a grey.
+    """
+    is_grey = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if not is_grey and value not in get_args(_Word):
+        words = ", ".join(get_args(_Word))
+        raise ValueError(f"expected {words} or a grey from 0 to 1, got {value!r}")
+    return value
+
+
+_Word = Literal["white", "black", "gray", "three_choices", "random"]
+Background = Annotated[_Word | float, BeforeValidator(_check_background)]
 UserPath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
 
 
@@ -86,8 +102,9 @@ class Data(Section):
     limit: int | None = Field(None, gt=0)
     """Use only the first so many samples; null uses all."""
     cache: UserPath | None = None
-    """Folder that keeps the finished pictures of this data unpacked, so that later runs decode
-    nothing; made anew when files, settings or code change. Null keeps none."""
+    """Folder that keeps the finished pictures of this data unpacked, and what the frozen networks
+    of a diffusion base make of them, so that later runs need not; made anew when files, settings
+    or code change. Null keeps none."""
 
 
 class Train(Section):
@@ -117,8 +134,26 @@ class Train(Section):
     """Steps between two pictures of a prediction."""
     save_every: int = Field(500, gt=0)
     """Steps between two checkpoints."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Keep a moving average of the adapter with at most this decay, for instance 0.9999, and
+    evaluate and save it instead of the last weights; null keeps none."""
     force: bool = False
     """Train although a check found data that break a law of the rig contract."""
+
+
+class Diffusion(Section):
+    """What only a base that makes views by diffusion needs; nothing may be set for another one."""
+
+    drop_rate: float = Field(0.05, ge=0, le=1 / 3)
+    """How often training drops the picture's embedding, its latents, and both, with this
+    probability each; guidance needs it."""
+    background: Background = "white"
+    """Colour behind the subject in training: a word or a grey in [0, 1]; three_choices and random
+    draw one anew for every example, so that encoded pictures cannot be kept."""
+    sampling_steps: int = Field(20, gt=0, lt=1000)
+    """Denoising steps of the views that are made for sample pictures and evaluation."""
+    guidance: float = Field(3.0, ge=0, le=100)
+    """Factor on what the picture changes in them; 1 switches guidance off."""
 
 
 class Evaluate(Section):
@@ -140,6 +175,8 @@ class RunConfig(Section):
     """Seed of everything random."""
     base: BaseChoice | None = None
     """The frozen base model."""
+    views_base: BaseChoice | None = None
+    """The frozen model that turns one picture into views; ``predict`` alone uses it."""
     plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Active plugins: names of installed ones, or paths of single-file ones (./rat.py)."""
     data: Data = Data()
@@ -150,6 +187,8 @@ class RunConfig(Section):
     """The adapter to train."""
     train: Train = Train()
     """The training loop."""
+    diffusion: Diffusion = Diffusion()
+    """What only a base that makes views by diffusion needs."""
     evaluate: Evaluate = Evaluate()
     """Measurements on held-out views."""
     output: UserPath = Path("runs")
@@ -158,6 +197,7 @@ class RunConfig(Section):
 
 COMPONENT_KEYS: dict[tuple[str | int, ...], str] = {
     ("base",): "id",
+    ("views_base",): "id",
     ("adapter",): "use",
     ("data", "reader"): "use",
     ("data", "cameras"): "use",
@@ -172,4 +212,5 @@ SLOT_WORDS: dict[tuple[str | int, ...], str] = {
     ("data", "cameras"): "camera normalizer",
     ("data", "views"): "view policy",
 }
-"""The same sections, with the word for the slot that plugin hosts use."""
+"""The same sections, with the word for the slot that plugin hosts use; ``views_base`` is left out,
+as a plugin that is only named cannot tell which of the two bases it should be."""

@@ -93,14 +93,16 @@ def constant_predictions(
     return {"white": Prediction(white, None), "mean colour": Prediction(mean, None)}
 
 
-def training_colour(data: OpenData) -> Tensor:
+def training_colour(data: OpenData, *, views_held_out: bool = True) -> Tensor:
     """Mean colour of the training pictures on the contract's background, [3].
 
-    Held-out views of training scenes do not enter.
+    Args:
+        data: Samples, split and view policy.
+        views_held_out: Leave the held-out views of training scenes out, where there are some.
     """
     colours = []
     for sample in data.samples.pick(data.split.train):
-        hidden = data.policy.evaluate(sample.cameras).targets
+        hidden = data.policy.evaluate(sample.cameras).targets if views_held_out else ()
         seen = [view for view in range(len(sample.views)) if view not in hidden]
         colours.append(mean_colour(collate_views([sample], [seen], data.contract).rgb))
     return torch.stack(colours).mean(dim=0)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mfl_adapt.adapter import load
 from mfl_adapt.config import LoadedConfig, validate_components
-from mfl_adapt.evaluate.held_out import evaluate
+from mfl_adapt.evaluate.kinds import evaluate_any
 from mfl_adapt.evaluate.scores import Evaluation
-from mfl_adapt.pipeline import open_data, open_reconstructor
+from mfl_adapt.pipeline import open_data, open_for_training
 from mfl_adapt.plugin.registry import PluginHost
 
 
@@ -26,9 +26,7 @@ def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Ev
     """
     validate_components(loaded, host)
     config = loaded.config
-    base = open_reconstructor(config, host)
+    base = open_for_training(config, host)
     adapter = load(base, folder)
     data = open_data(config, host, base.contract)
-    return evaluate(
-        base, adapter, data, backend=config.train.backend, limit=config.evaluate.samples
-    )
+    return evaluate_any(base, adapter, data, config)

@@ -17,7 +17,10 @@ import torch
 from mfl_adapt.errors import StorageError
 from mfl_adapt.files import write_atomically
 
-PACKAGES = ("mfl-adapt", "torch", "peft", "accelerate", "numpy", "numba", "safetensors", "gsplat")
+PACKAGES = (
+    *("mfl-adapt", "torch", "peft", "accelerate", "diffusers", "transformers"),
+    *("numpy", "numba", "safetensors", "gsplat"),
+)
 
 
 def environment() -> dict[str, Any]:

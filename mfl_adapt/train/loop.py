@@ -1,4 +1,4 @@
-"""The training loop: batch, forward, render, losses, backward, clip, step, log, save."""
+"""The training loop: forward, backward, clip, step, log, save; what is learned is a task's."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from collections.abc import Callable
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from mfl_adapt.data import StepSampler
-from mfl_adapt.plugin import LossContext
-from mfl_adapt.render import render
+from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.guards import check_gradient
 from mfl_adapt.train.interrupt import GracefulStop
-from mfl_adapt.train.objective import Objective, Term
 from mfl_adapt.train.optim import build_optimizer
 from mfl_adapt.train.records import Recorder, Step
 from mfl_adapt.train.session import Session
-from mfl_adapt.train.views import next_batch
+from mfl_adapt.train.tasks import build_task
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +35,11 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
         TrainingError: If a loss or gradient is not finite.
         StorageError: If the folder cannot be written.
     """
-    settings, contract = run.config.train, run.data.contract
+    settings = run.config.train
     log.info("train: on %s in %s", accelerator.device, settings.precision)
     set_seed(run.config.seed)
-    run.base.module.to(accelerator.device).train()
+    task = build_task(run, accelerator)
     parameters = run.adapter.parameters()
-    objective = Objective(tuple(Term(*loss) for loss in run.opened.losses))
     optimizer, schedule = build_optimizer(
         parameters,
         lr=settings.lr,
@@ -51,37 +47,30 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
         steps=settings.steps,
         warmup=settings.warmup,
     )
-    sampler = StepSampler(run.data.split.train, batch=settings.batch, seed=run.config.seed)
-    recorder = Recorder(run, accelerator)
+    average = None if settings.ema is None else MovingAverage(parameters, settings.ema)
+    recorder = Recorder(run, task, average)
     recorder.save_pictures(step=0)
+    run.base.module.train()
     done = 0
     with GracefulStop() as stop:
         while done < settings.steps and not stop.requested:
             started = time.perf_counter()
-            batch = next_batch(run.data, sampler, done).to(accelerator.device)
-            with accelerator.autocast():
-                gaussians = run.base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)
-            drawn = render(
-                gaussians,
-                batch.targets.cameras,
-                background=contract.background,
-                backend=settings.backend,
-                depth=False,
-            )
-            pred, cameras = drawn.rgb, batch.targets.cameras
-            context = LossContext(contract, done, gaussians, cameras, drawn.alpha)
-            loss, parts = objective(pred, batch.targets.rgb, batch.targets.mask, context)
-            accelerator.backward(loss)
+            outcome = task.forward(done)
+            accelerator.backward(outcome.loss)
             norm = float(accelerator.clip_grad_norm_(parameters, settings.clip))
             check_gradient(norm, step=done)
             rate = float(schedule.get_last_lr()[0])
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
+            if average is not None:
+                average.update()
             done += 1
             seconds = time.perf_counter() - started
-            step = Step.measure(done, settings.steps, loss, parts, pred, batch, norm, rate, seconds)
+            step = Step.of(outcome, done, settings.steps, norm, rate, seconds)
             recorder.finish_step(step)
             report(step)
+    if average is not None:
+        average.settle()
     run.base.module.eval()
     return done

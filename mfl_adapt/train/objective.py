@@ -1,6 +1,6 @@
 """The weighted sum of loss terms, with each term's own value for the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -58,8 +58,8 @@ class Objective:
         """Return the sum, and every term before its weight.
 
         Args:
-            pred: Rendered colour, [B, V, 3, H, W].
-            target: Photographed colour, same shape.
+            pred: Rendered colour, [B, V, 3, H, W], or what a denoiser says, [B, V, 4, h, w].
+            target: Photographed colour, or what it should say; same shape.
             mask: [B, V, 1, H, W] in [0, 1].
             context: What else a loss may know.
 
@@ -87,3 +87,8 @@ class Objective:
                 )
             total = total + term.weight * mean
         return total, parts
+
+
+def build_objective(losses: Iterable[tuple[str, float, Loss]]) -> Objective:
+    """Return the sum of losses, each with its name and weight."""
+    return Objective(tuple(Term(*one) for one in losses))

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from accelerate import Accelerator
-from torch import Tensor
-
 from mfl_adapt.adapter import save
-from mfl_adapt.evaluate.held_out import predict
-from mfl_adapt.metrics import foreground_psnr
-from mfl_adapt.report import save_contact_sheet
+from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.session import Session
-from mfl_adapt.train.views import held_out_batch
-from mfl_adapt.types import Batch
+from mfl_adapt.train.tasks import Outcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +23,8 @@ class Step:
         total: Length of the run.
         loss: Weighted sum.
         parts: Every term before its weight.
-        foreground_psnr_db: Of the renders against the targets of the batch.
+        foreground_psnr_db: Of the renders against the targets of the batch; None where a step
+            makes no pictures.
         gradient_norm: Before clipping.
         lr: Learning rate of the step.
         seconds: Wall time of the step.
@@ -38,36 +34,25 @@ class Step:
     total: int
     loss: float
     parts: Mapping[str, float]
-    foreground_psnr_db: float
+    foreground_psnr_db: float | None
     gradient_norm: float
     lr: float
     seconds: float
 
     @classmethod
-    def measure(
-        cls,
-        number: int,
-        total: int,
-        loss: Tensor,
-        parts: Mapping[str, float],
-        pred: Tensor,
-        batch: Batch,
-        gradient_norm: float,
-        lr: float,
-        seconds: float,
+    def of(
+        cls, outcome: Outcome, number: int, total: int, norm: float, lr: float, seconds: float
     ) -> Step:
-        """Add the foreground PSNR of a step's renders, which views without a mask do not enter."""
-        targets = batch.targets
-        quality = foreground_psnr(pred.detach(), targets.rgb, targets.mask).nanmean()
-        return cls(
-            number, total, float(loss.detach()), parts, float(quality), gradient_norm, lr, seconds
-        )
+        """Put the two halves of a step together."""
+        loss, quality = float(outcome.loss.detach()), outcome.foreground_psnr_db
+        return cls(number, total, loss, outcome.parts, quality, norm, lr, seconds)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; a quality that is not a number becomes null."""
         row = asdict(self)
         del row["total"]
-        if row["foreground_psnr_db"] != row["foreground_psnr_db"]:
+        quality = self.foreground_psnr_db
+        if quality is not None and math.isnan(quality):
             row["foreground_psnr_db"] = None
         return row
 
@@ -75,10 +60,10 @@ class Step:
 class Recorder:
     """Writes a run's log, sample pictures and checkpoints, and tells the observers."""
 
-    def __init__(self, run: Session, accelerator: Accelerator) -> None:
-        self._run, self._accelerator = run, accelerator
+    def __init__(self, run: Session, task: Task, average: MovingAverage | None = None) -> None:
+        """Take the run, what draws its pictures, and what is saved instead of the last weights."""
+        self._run, self._task, self._average = run, task, average
         self._observers = run.opened.host.observers
-        self._batch = held_out_batch(run.data).to(accelerator.device)
 
     def finish_step(self, step: Step) -> None:
         """Log a step, and draw and save where it is time for that."""
@@ -92,17 +77,27 @@ class Recorder:
             self._save_checkpoint(step.number)
         self._observers.step_finished(run=self._run, step=step.number)
 
-    @torch.no_grad()
     def save_pictures(self, *, step: int) -> None:
-        """Draw the held-out views of a few samples as a contact sheet."""
-        batch, settings = self._batch, self._run.config.train
-        background = self._run.data.contract.background
-        with self._accelerator.autocast():
-            pred = predict(self._run.base, batch, settings.backend, background).rgb
-        path = self._run.folder.path / "samples" / f"step-{step:06d}.png"
-        save_contact_sheet(path, batch.targets.rgb, pred)
+        """Draw how far a few held-out samples have come."""
+        with self._as_saved():
+            self._task.draw(self._run.folder.path / "samples" / f"step-{step:06d}.png")
 
     def _save_checkpoint(self, step: int) -> None:
         path = self._run.folder.path / "checkpoints" / f"step-{step}"
-        save(self._run.adapter, path, passport={"seeds": {"run": self._run.config.seed}})
+        with self._as_saved():
+            save(self._run.adapter, path, passport={"seeds": {"run": self._run.config.seed}})
         self._observers.checkpoint_saved(run=self._run, path=path)
+
+    @contextmanager
+    def _as_saved(self) -> Iterator[None]:
+        """Put the network into the state that will be saved: averaged, and without dropout."""
+        module, training = self._run.base.module, self._run.base.module.training
+        module.eval()
+        try:
+            if self._average is None:
+                yield
+            else:
+                with self._average.applied():
+                    yield
+        finally:
+            module.train(training)

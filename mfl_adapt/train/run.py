@@ -12,7 +12,7 @@ from mfl_adapt.config import LoadedConfig, dump_config, to_plain, validate_compo
 from mfl_adapt.data import fingerprint
 from mfl_adapt.doctor import Report, build_checks, examine_samples, to_json
 from mfl_adapt.errors import TrainingError
-from mfl_adapt.evaluate import Evaluation, evaluate
+from mfl_adapt.evaluate import Evaluation, evaluate_any
 from mfl_adapt.pipeline import OpenRun, open_run
 from mfl_adapt.plugin.registry import PluginHost
 from mfl_adapt.train.accelerator import build_accelerator
@@ -117,15 +117,7 @@ def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> 
     adapters.save(session.adapter, path, passport=passport(session, steps, None))
     if steps < session.config.train.steps:
         return None
-    config = session.config
-    evaluation = evaluate(
-        session.base,
-        session.adapter,
-        session.data,
-        backend=config.train.backend,
-        limit=config.evaluate.samples,
-        report=report,
-    )
+    evaluation = evaluate_any(session.base, session.adapter, session.data, session.config, report)
     session.folder.write_json("evaluation.json", evaluation.to_json())
     adapters.save(session.adapter, path, passport=passport(session, steps, evaluation))
     return evaluation

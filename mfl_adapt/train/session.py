@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mfl_adapt.adapter import AttachedAdapter
 from mfl_adapt.config import RunConfig
 from mfl_adapt.pipeline import OpenData, OpenRun
-from mfl_adapt.plugin import Reconstructor
+from mfl_adapt.plugin import Base
 from mfl_adapt.train.folder import RunFolder
 
 
@@ -31,7 +31,7 @@ class Session:
         return self.opened.config
 
     @property
-    def base(self) -> Reconstructor:
+    def base(self) -> Base:
         """The frozen base, with the adapter inside."""
         return self.opened.base
 

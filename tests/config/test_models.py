@@ -10,6 +10,7 @@ from mfl_adapt.config.models import (
     SLOT_WORDS,
     ComponentSection,
     Data,
+    Diffusion,
     Evaluate,
     Section,
     Split,
@@ -47,7 +48,9 @@ def test_configuration_cannot_be_changed():
 
 
 def test_slots_are_those_of_the_plugin_room():
-    assert set(SLOT_WORDS) == set(COMPONENT_KEYS)
+    # A plugin with one base cannot claim two sections, so views_base is always named.
+    assert set(COMPONENT_KEYS) - set(SLOT_WORDS) == {("views_base",)}
+    assert set(SLOT_WORDS) < set(COMPONENT_KEYS)
     assert set(SLOT_WORDS.values()) <= set(SLOTS.values())
 
 
@@ -58,11 +61,13 @@ def test_schema_describes_the_example_of_the_design():
         "name",
         "seed",
         "base",
+        "views_base",
         "plugins",
         "data",
         "losses",
         "adapter",
         "train",
+        "diffusion",
         "evaluate",
         "output",
     }
@@ -71,7 +76,7 @@ def test_schema_describes_the_example_of_the_design():
 def leaves(model, prefix=""):
     for name, field in model.model_fields.items():
         inner = field.annotation
-        if isinstance(inner, type) and inner in {Data, Evaluate, Split, Train}:
+        if isinstance(inner, type) and inner in {Data, Diffusion, Evaluate, Split, Train}:
             yield from leaves(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

@@ -12,6 +12,8 @@ NEEDED = {
     "facelift-sample": ["data.path=data"],
     "markerless-mouse": ["data.path=data"],
     "gslrm": ["data.path=data", "base.checkpoint=gslrm.pt"],
+    "views-quickstart": [],
+    "mvdiffusion": ["data.path=data", "base.checkpoint=pipeckpts"],
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fresh_views import runner, write_fresh
 from silent import Silent
 
 from mfl_adapt.config import claim_slots, load_config
@@ -36,3 +37,15 @@ def small_run(tmp_path: Path) -> Callable[..., Result]:
         return run_training(claim_slots(loaded, host), host, listener or Silent())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fresh_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny model of views that nobody trained."""
+    return write_fresh(tmp_path_factory.mktemp("fresh") / "model")
+
+
+@pytest.fixture
+def views_run(fresh_model: Path, tmp_path: Path) -> Callable[..., Result]:
+    """Return a function that runs the views quickstart on it, with a few overrides."""
+    return runner(fresh_model, tmp_path / "runs", Silent)
