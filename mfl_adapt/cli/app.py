@@ -20,6 +20,10 @@ from mfl_adapt.errors import MflAdaptError, did_you_mean
 COMMANDS = {
     "train": "Train an adapter on a frozen base.",
     "evaluate": "Measure an adapter on held-out views.",
+    "predict": "Turn pictures into six views, Gaussians and films.",
+    "reconstruct": "Turn calibrated views into Gaussians and films.",
+    "render": "Draw a file of Gaussians.",
+    "view": "Look at Gaussians in the browser.",
     "doctor": "Look for what would make a run fail, before it starts.",
     "data": "Look at recordings, write dataset folders, measure and split them.",
     "cameras": "Look at cameras, normalize them, and map predictions back.",

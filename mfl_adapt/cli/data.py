@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mfl_adapt.cli import data_synth
 from mfl_adapt.cli.options import (
     JsonOption,
     PluginsOption,
@@ -26,6 +27,10 @@ SourceArgument = Annotated[
         metavar="PATH|CONFIG", help="Recording or dataset; or a preset or .yaml file that names it."
     ),
 ]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="PATH", help="Recording or dataset, where CONFIG is a preset."),
+]
 OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to make.")]
 WorkersOption = Annotated[
     int | None,
@@ -44,25 +49,30 @@ SkipBadOption = Annotated[
 
 def _open(
     source: str,
+    data: str | None,
     overrides: list[str] | None,
     plugins: list[str] | None,
-    reader: str | None = None,
+    reader: str | None,
 ) -> "tuple[LoadedConfig, PluginHost]":
     """Load a configuration, or the defaults for a path."""
     from mfl_adapt.config import list_presets
+
+    if data is not None:
+        flags = {"data.path": data, "data.reader": reader}
+        return open_config(source, overrides=overrides, plugins=plugins, flags=flags)
 
     presets = {preset.name for preset in list_presets()}
     is_config = source.endswith((".yaml", ".yml")) or source in presets
     is_data = not is_config or (source in presets and Path(source).exists())
     flags = {"data.path": source if is_data else None, "data.reader": reader}
-    return open_config(
-        None if is_data else source, overrides=overrides, plugins=plugins, flags=flags
-    )
+    name = None if is_data else source
+    return open_config(name, overrides=overrides, plugins=plugins, flags=flags)
 
 
 @app.command("inspect")
 def inspect(
     source: SourceArgument,
+    data: DataOption = None,
     reader: ReaderOption = None,
     plugins: PluginsOption = None,
     overrides: SetOption = None,
@@ -71,7 +81,7 @@ def inspect(
     """Say what a recording or dataset holds: reader, samples, cameras, masks."""
     import json
 
-    loaded, host = _open(source, overrides, plugins, reader)
+    loaded, host = _open(source, data, overrides, plugins, reader)
 
     from mfl_adapt.chain import choose_reader, open_chain
     from mfl_adapt.cli.progress import Bars
@@ -89,6 +99,7 @@ def inspect(
 def convert(
     source: SourceArgument,
     out: OutOption,
+    data: DataOption = None,
     reader: ReaderOption = None,
     plugins: PluginsOption = None,
     overrides: SetOption = None,
@@ -98,7 +109,7 @@ def convert(
     skip_bad: SkipBadOption = 0,
 ) -> None:
     """Write a recording as a dataset folder, with every picture and camera as it is."""
-    loaded, host = _open(source, overrides, plugins, reader)
+    loaded, host = _open(source, data, overrides, plugins, reader)
     _make("convert", loaded, host, out, (executor, workers, scheduler), skip_bad)
 
 
@@ -106,6 +117,7 @@ def convert(
 def prepare(
     source: SourceArgument,
     out: OutOption,
+    data: DataOption = None,
     reader: ReaderOption = None,
     plugins: PluginsOption = None,
     overrides: SetOption = None,
@@ -119,9 +131,10 @@ def prepare(
 ) -> None:
     """Write a dataset folder that a base can train on: masks, cameras, size and split.
 
-    The same command continues after an interruption, and does nothing where all is done.
+    The same command continues after an interruption, and does nothing where all is done. Exits
+    with 1, after everything is written, if a certified sample breaks a law of the rig contract.
     """
-    loaded, host = _open(source, overrides, plugins, reader)
+    loaded, host = _open(source, data, overrides, plugins, reader)
     _make("prepare", loaded, host, out, (executor, workers, scheduler), skip_bad, certify)
 
 
@@ -135,7 +148,7 @@ def _make(
     certify: int = 0,
 ) -> None:
     from mfl_adapt.cli.progress import Bars
-    from mfl_adapt.prepare import build_executor, make_dataset
+    from mfl_adapt.prepare import build_executor, make_dataset, raise_for_laws
 
     chosen = build_executor(workers[0], workers=workers[1], scheduler=workers[2])
     with Bars() as bars:
@@ -151,11 +164,14 @@ def _make(
         )
     for line in result.lines():
         typer.echo(line)
+    if kind == "prepare":
+        raise_for_laws(result.folder)
 
 
 @app.command("grade")
 def grade(
     source: SourceArgument,
+    data: DataOption = None,
     reader: ReaderOption = None,
     plugins: PluginsOption = None,
     overrides: SetOption = None,
@@ -169,10 +185,10 @@ def grade(
 
     from mfl_adapt.prepare import grade_chain, grade_file, is_metrics
 
-    if is_metrics(Path(source)):
+    if data is None and is_metrics(Path(source)):
         found = grade_file(Path(source))
     else:
-        loaded, host = _open(source, overrides, plugins, reader)
+        loaded, host = _open(source, data, overrides, plugins, reader)
 
         from mfl_adapt.chain import open_chain
         from mfl_adapt.cli.progress import Bars
@@ -195,6 +211,7 @@ def grade(
 def certify(
     source: SourceArgument,
     out: OutOption,
+    data: DataOption = None,
     samples: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Only N samples, evenly spread; else all."),
@@ -211,14 +228,14 @@ def certify(
     """
     import json
 
-    loaded, host = _open(source, overrides, plugins, reader)
+    loaded, host = _open(source, data, overrides, plugins, reader)
 
     from mfl_adapt.chain import open_chain
     from mfl_adapt.cli.progress import Bars
     from mfl_adapt.config import validate_components
     from mfl_adapt.data.certificate_table import summary_lines, summary_to_json
+    from mfl_adapt.data.spread import spread
     from mfl_adapt.pipeline import data_contract
-    from mfl_adapt.prepare import spread
     from mfl_adapt.report.certify import certify_chain
 
     validate_components(loaded, host)
@@ -276,3 +293,6 @@ def split(
             report=lambda done, total: bars.advance("compare", done, total),
         )
     typer.echo(json.dumps(result.to_json(), indent=2) if as_json else "\n".join(result.lines()))
+
+
+app.command("synth", help=data_synth.HELP)(data_synth.synth)

@@ -82,19 +82,26 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_sample(sample: Sample, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
+def write_sample(
+    sample: Sample,
+    folder: Path,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    pictures: Sequence[str] | None = None,
+) -> None:
     """Write one sample's pictures, cameras and provenance.
 
     Args:
         sample: Sample with a mask in every view.
         folder: The sample's folder; made where missing.
         extra: More entries for ``provenance.json``.
+        pictures: Name of each view's file in the folder; None is ``images/cam_000.png`` onwards.
 
     Raises:
         DataError: If a view has no mask.
         StorageError: If a file cannot be written.
     """
-    names = [f"images/cam_{index:03d}.png" for index in range(len(sample.views))]
+    names = pictures or [f"images/cam_{index:03d}.png" for index in range(len(sample.views))]
     for view, name in zip(sample.views, names, strict=True):
         if view.mask is None:
             raise DataError(

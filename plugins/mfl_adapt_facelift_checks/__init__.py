@@ -1,7 +1,8 @@
 """Checks of samples and datasets against FaceLift's rig contract.
 
 A code repeats the number of the failure that its check prevents in the catalogue of failures
-seen in the field; habits, which prevent none, count from 101.
+seen in the field, and second checks of one failure count on from 63; habits, which prevent none,
+count from 101.
 """
 
 from typing import Literal

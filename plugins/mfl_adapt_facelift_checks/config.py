@@ -67,6 +67,18 @@ class HistoryConfig(ComponentConfig):
     law_above_px: float = Field(default=1e-4, gt=0)
 
 
+class GeneratedConfig(ComponentConfig):
+    """Settings of ``generated_cameras``.
+
+    Attributes:
+        tolerance: Largest difference as a share: of angles in radians, of positions over the
+            distance from the origin, of intrinsics over the picture's width. Files and exact
+            steps keep 1e-12; 1e-4 is a twentieth of a pixel at 512.
+    """
+
+    tolerance: float = Field(default=1e-4, gt=0)
+
+
 class OriginConfig(ComponentConfig):
     """Settings of ``origin``.
 

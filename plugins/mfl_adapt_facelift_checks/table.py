@@ -3,6 +3,8 @@
 Some failures of the catalogue have no row. Default cameras that nobody asked for (12) and lists
 with wrong paths (52) are refused by the readers, as are pictures without the alpha that a step
 needs (49) and samples that cannot be read (51); here is only what a lenient reader leaves behind.
+Codes from 63 on are of second checks of one failure: 63 is of failure 2, generated views stored
+with the cameras of a rig.
 """
 
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from .config import (
     ExposureConfig,
     FocalAspectConfig,
     FocalLengthConfig,
+    GeneratedConfig,
     HistoryConfig,
     LookAtConfig,
     MaskShareConfig,
@@ -182,6 +185,13 @@ SAMPLE_CHECKS = (
         "Subject neither all white nor all black",
         ExposureConfig,
         "masks:Exposure",
+    ),
+    Row(
+        "generated_cameras",
+        "MFL063",
+        "Generated views with the cameras that made them",
+        GeneratedConfig,
+        "generated:GeneratedCameras",
     ),
     Row(
         "distance",
