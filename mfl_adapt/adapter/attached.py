@@ -9,6 +9,7 @@ from typing import Any
 from peft import PeftConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
+from mfl_adapt.adapter.extra import extra_tensors, installed_extra, with_prefix
 from mfl_adapt.adapter.frozen import adapter_parameters
 from mfl_adapt.adapter.layers import adapter_layers, remove_layers
 from mfl_adapt.errors import AdapterError, RangeError
@@ -24,7 +25,8 @@ class AttachedAdapter:
     Attributes:
         base: The base whose network it changed.
         name: peft's name of the adapter.
-        config: peft's settings.
+        config: peft's settings; None if it changes no layer.
+        extra: Its own network beside peft's layers, an ``ExtraModule``, or None.
         seed: Seed of its first weights.
         passport: What came with the file, or None for one that was never saved.
     """
@@ -32,7 +34,7 @@ class AttachedAdapter:
     def __init__(
         self,
         base: Base,
-        config: PeftConfig,
+        config: PeftConfig | None,
         *,
         name: str,
         seed: int,
@@ -43,6 +45,7 @@ class AttachedAdapter:
         self.config = config
         self.seed = seed
         self.passport = passport
+        self.extra = installed_extra(base.module)
         self._layers = adapter_layers(base.module)
         # A method may scale its layers by a number; what it chose is strength 1.
         self._full_scaling = {
@@ -52,6 +55,7 @@ class AttachedAdapter:
         }
         self._strength = 1.0
         self._originals: dict[str, Tensor] | None = None
+        self._attached = True
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -76,12 +80,31 @@ class AttachedAdapter:
         return sum(parameter.numel() for parameter in self.parameters())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the adapter's tensors under the names that stock peft gives them in files.
+        """Return all tensors of the adapter; those of its own network begin with ``extra.``.
+
+        Raises:
+            AdapterError: If the adapter was removed.
+        """
+        return self.peft_tensors() | with_prefix(self.extra_tensors())
+
+    def extra_tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of its own network under their names in files.
 
         Raises:
             AdapterError: If the adapter was removed.
         """
         self._check_attached()
+        return extra_tensors(self.extra)
+
+    def peft_tensors(self) -> dict[str, Tensor]:
+        """Return peft's tensors under the names that stock peft gives them in files.
+
+        Raises:
+            AdapterError: If the adapter was removed.
+        """
+        self._check_attached()
+        if self.config is None:
+            return {}
         state = get_peft_model_state_dict(
             self.base.module, adapter_name=self.name, save_embedding_layers=False
         )
@@ -108,8 +131,9 @@ class AttachedAdapter:
                 "Use 0 for the bare base and 1 for the whole adapter."
             )
         if value not in {0.0, 1.0} and len(self._full_scaling) < len(self._layers):
+            method = None if self.config is None else self.config.peft_type
             raise AdapterError(
-                f"adapter.strength: expected 0 or 1, as {self.config.peft_type} has nothing in "
+                f"adapter.strength: expected 0 or 1, as {method} has nothing in "
                 f"between, got {value:g}. Use a LoRA adapter for that."
             )
         for path, full in self._full_scaling.items():
@@ -117,6 +141,8 @@ class AttachedAdapter:
         # Off is a path of its own: adding zero would still turn -0.0 into 0.0 and an
         # overflowing adapter into NaN.
         self._switch(on=value != 0)
+        if self.extra is not None:
+            self.extra.strength = float(value)
         self._strength = float(value)
 
     @contextmanager
@@ -136,10 +162,17 @@ class AttachedAdapter:
         in the sense of ``base_digest``.
 
         Raises:
-            AdapterError: If the adapter is merged already, removed, at strength 0 or not finite.
+            AdapterError: If the adapter is merged already, removed, at strength 0 or not finite,
+                or has a network of its own.
         """
         self._check_attached()
         self._check_not_merged("merging")
+        if self.extra is not None:
+            raise AdapterError(
+                f"adapter.merge: expected an adapter that only changes weights, got one of "
+                f"{self.extra.recipe['use']}, which adds a network whose result depends on its "
+                "input. Use it as it is."
+            )
         if self._strength == 0:
             raise AdapterError(
                 "adapter.merge: expected a strength above 0, got 0. Set adapter.strength first."
@@ -178,7 +211,10 @@ class AttachedAdapter:
         if self._originals is not None:
             self.unmerge()
         remove_layers(self.base.module)
+        if self.extra is not None:
+            self.extra.uninstall(self.base.module)
         self._layers = {}
+        self._attached = False
 
     def _switch(self, *, on: bool) -> None:
         # peft also turns gradients on and off here, which is not its business: they stay.
@@ -189,7 +225,7 @@ class AttachedAdapter:
             parameter.requires_grad_(flag)
 
     def _check_attached(self) -> None:
-        if not self._layers:
+        if not self._attached:
             raise AdapterError(
                 f"adapter {self.name}: expected one that is attached, got one that was removed. "
                 "Attach or load it again."

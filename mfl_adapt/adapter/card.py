@@ -20,8 +20,9 @@ def model_card(passport: Mapping[str, Any]) -> str:
         "base": f"`{base['id']}`",
         "base file, SHA-256": f"`{base['sha256']}`",
         "base architecture": f"`{base['fingerprint']}`",
-        "method": adapter["method"],
+        "method": adapter["method"] or "none of peft's",
         "adapted layers": adapter["layers"],
+        **({"own network": f"`{adapter['extra']['use']}`"} if "extra" in adapter else {}),
         "parameters": adapter["parameters"],
         "adapter hash": f"`{passport['adapter_hash']}`",
         "licence": passport.get(
@@ -33,7 +34,10 @@ def model_card(passport: Mapping[str, Any]) -> str:
     measured = (
         f"```json\n{dump_json(metrics, indent=2)}\n```" if metrics else "No metrics were recorded."
     )
-    return _CARD.format(base=base["id"], table=table, metrics=measured)
+    stock = _STOCK_PART if "extra" in adapter else _STOCK
+    if adapter["method"] is None:
+        stock = _NO_STOCK
+    return _CARD.format(base=base["id"], table=table, metrics=measured, stock=stock)
 
 
 _CARD = """\
@@ -65,6 +69,13 @@ base = mfl.load_base("{base}")
 adapter = mfl.load_adapter(base, "path/to/this/folder")
 ```
 
-Loading compares base and weights with `passport.json` and refuses what does not match. The folder
-is also a plain peft adapter: `PeftModel.from_pretrained(network, folder)` loads it unchecked.
+Loading compares base and weights with `passport.json` and refuses what does not match. {stock}
 """
+
+_STOCK = """The folder
+is also a plain peft adapter: `PeftModel.from_pretrained(network, folder)` loads it unchecked."""
+_STOCK_PART = """Part of
+it is a plain peft adapter: `PeftModel.from_pretrained(network, folder)` loads the changed layers
+unchecked, and leaves out the network in `extra_model.safetensors`."""
+_NO_STOCK = """It
+changes no layer, so that there is nothing in it for peft."""

@@ -1,7 +1,8 @@
 """Which weights are the base's and which the adapter's, and proof that the first stand still.
 
 Names of base weights are those of the network without an adapter: peft's ``base_layer`` is left
-out, so that one digest fits the network before, with and after an adapter.
+out and an adapter's own network is passed over, so that one digest fits the network before, with
+and after an adapter.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from mfl_adapt.adapter.digest import digest_tensors
 from mfl_adapt.errors import AdapterError
+from mfl_adapt.plugin import ExtraModule
 
 
 def base_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -106,4 +108,6 @@ def _walk_base(module: nn.Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
         if name not in module._non_persistent_buffers_set:
             yield prefix + name, buffer
     for name, child in module.named_children():
+        if isinstance(child, ExtraModule):
+            continue
         yield from _walk_base(child, f"{prefix}{name}.")

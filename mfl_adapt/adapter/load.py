@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ from torch import Tensor
 from mfl_adapt.adapter.attach import inject
 from mfl_adapt.adapter.attached import STOCK_PREFIX, AttachedAdapter
 from mfl_adapt.adapter.digest import digest_tensors
+from mfl_adapt.adapter.extra import rebuild, with_prefix
 from mfl_adapt.adapter.frozen import check_frozen, freeze_base
 from mfl_adapt.adapter.passport import check_base, check_schema
-from mfl_adapt.adapter.save import CONFIG, HEADER_KEY, PASSPORT, WEIGHTS, check_finite_weights
+from mfl_adapt.adapter.save import (
+    CONFIG,
+    EXTRA,
+    HEADER_KEY,
+    PASSPORT,
+    WEIGHTS,
+    check_finite_weights,
+)
 from mfl_adapt.errors import AdapterError
 from mfl_adapt.plugin import Base
+from mfl_adapt.plugin.registry import PluginHost
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +38,22 @@ class StoredAdapter:
 
     Attributes:
         folder: Where it lies.
-        config: peft's settings.
-        tensors: Weights by the names in the file, on the CPU.
+        config: peft's settings; None if it changes no layer.
+        tensors: peft's weights by the names in their file, on the CPU.
         passport: What it says about itself.
+        extra: Weights of its own network by the names in their file; empty without one.
     """
 
     folder: Path
-    config: PeftConfig
+    config: PeftConfig | None
     tensors: dict[str, Tensor]
     passport: dict[str, Any]
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Any:
+        """How to build its own network, or None."""
+        return self.passport["adapter"].get("extra")
 
 
 def read_adapter(folder: Path) -> StoredAdapter:
@@ -56,24 +72,31 @@ def read_adapter(folder: Path) -> StoredAdapter:
     folder = Path(folder)
     passport = _read_json(folder / PASSPORT)
     check_schema(passport, str(folder / PASSPORT))
-    tensors, header = _read_weights(folder / WEIGHTS)
-    if header != passport:
-        raise AdapterError(
-            f"{folder}: expected one passport in {PASSPORT} and in the header of {WEIGHTS}, got "
-            "two that differ. Fetch the adapter again; one of the files was changed."
-        )
-    check_finite_weights(tensors, str(folder / WEIGHTS), "Train the adapter again.")
-    digest = digest_tensors(tensors)
+    described = passport["adapter"]
+    # Folders of earlier versions always say a method, and have no field for the rest.
+    changes_layers, has_extra = described.get("method", "") is not None, "extra" in described
+    _check_files(folder, {WEIGHTS: changes_layers, CONFIG: changes_layers, EXTRA: has_extra})
+    tensors = _read_part(folder / WEIGHTS, passport) if changes_layers else {}
+    extra = _read_part(folder / EXTRA, passport) if has_extra else {}
+    digest = digest_tensors(tensors | with_prefix(extra))
     if digest != passport["adapter_hash"]:
+        name = WEIGHTS if changes_layers else EXTRA
+        both = f" and {EXTRA}" if changes_layers and has_extra else ""
         raise AdapterError(
-            f"{folder / WEIGHTS}: expected weights of hash {passport['adapter_hash']}, which the "
-            f"passport names, got {digest}. Fetch the adapter again; the weights were changed."
+            f"{folder / name}{both}: expected weights of hash {passport['adapter_hash']}, which "
+            f"the passport names, got {digest}. Fetch the adapter again; the weights were changed."
         )
-    return StoredAdapter(folder, _read_config(folder / CONFIG), tensors, passport)
+    config = _read_config(folder / CONFIG) if changes_layers else None
+    return StoredAdapter(folder, config, tensors, passport, extra)
 
 
 def load(
-    base: Base, folder: Path, *, name: str = "default", trainable: bool = False
+    base: Base,
+    folder: Path,
+    *,
+    name: str = "default",
+    trainable: bool = False,
+    host: PluginHost | None = None,
 ) -> AttachedAdapter:
     """Put a saved adapter on the base it was made for.
 
@@ -82,18 +105,25 @@ def load(
         folder: Folder that ``save`` wrote.
         name: peft's name for it, of no consequence.
         trainable: Whether its parameters get gradients, to train on.
+        host: Active plugins, for an adapter with a network of its own; None looks among those
+            that are installed.
 
     Returns:
         The adapter, at strength 1.
 
     Raises:
         AdapterError: If the folder is broken, belongs to another base, or its tensors are not
-            exactly those that its settings call for.
+            exactly those that its settings call for; or its own network belongs to a plugin that
+            is not installed.
+        ConfigError: If that plugin does not take the settings it was made with.
     """
     stored = read_adapter(folder)
     check_base(stored.passport, base, str(folder))
     seed = int(stored.passport["adapter"]["seed"])
-    adapter = inject(base, stored.config, name=name, seed=seed)
+    extra = None
+    if stored.recipe is not None:
+        extra = rebuild(stored.recipe, str(stored.folder / PASSPORT), host)
+    adapter = inject(base, stored.config, name=name, seed=seed, extra=extra)
     try:
         _fill(adapter, stored)
     except AdapterError:
@@ -112,9 +142,14 @@ def _fill(adapter: AttachedAdapter, stored: StoredAdapter) -> None:
     Raises:
         AdapterError: If names, shapes or types differ, or the weights did not arrive.
     """
-    _check_match(adapter.state_dict(), stored.tensors, stored.folder)
+    folder = stored.folder
+    _check_match(adapter.peft_tensors(), stored.tensors, folder / WEIGHTS, CONFIG)
+    _check_match(adapter.extra_tensors(), stored.extra, folder / EXTRA, PASSPORT)
     plain = {key.removeprefix(STOCK_PREFIX): tensor for key, tensor in stored.tensors.items()}
-    set_peft_model_state_dict(adapter.base.module, plain, adapter_name=adapter.name)
+    if adapter.config is not None:
+        set_peft_model_state_dict(adapter.base.module, plain, adapter_name=adapter.name)
+    if adapter.extra is not None:
+        adapter.extra.load_state_dict(stored.extra)
     arrived = digest_tensors(adapter.state_dict())
     if arrived != stored.passport["adapter_hash"]:
         raise AdapterError(
@@ -124,7 +159,9 @@ def _fill(adapter: AttachedAdapter, stored: StoredAdapter) -> None:
         )
 
 
-def _check_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
+def _check_match(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, settings: str
+) -> None:
     """Raise at the first tensor that is missing, unexpected or of another form.
 
     Raises:
@@ -136,7 +173,7 @@ def _check_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], fo
     ):
         if names:
             raise AdapterError(
-                f"{folder / WEIGHTS}: expected exactly the {len(expected)} tensors that {CONFIG} "
+                f"{path}: expected exactly the {len(expected)} tensors that {settings} "
                 f"calls for, got a file in which {names[0]} {problem} ({len(names)} such). "
                 "Fetch the adapter again."
             )
@@ -144,9 +181,40 @@ def _check_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], fo
         tensor = found[name]
         if (tensor.shape, tensor.dtype) != (wanted.shape, wanted.dtype):
             raise AdapterError(
-                f"{folder / WEIGHTS}: expected {name} {list(wanted.shape)} {wanted.dtype}, got "
+                f"{path}: expected {name} {list(wanted.shape)} {wanted.dtype}, got "
                 f"{list(tensor.shape)} {tensor.dtype}. It was made for another base or rank."
             )
+
+
+def _check_files(folder: Path, expected: Mapping[str, bool]) -> None:
+    """Raise if there is a file of which the passport says nothing.
+
+    Raises:
+        AdapterError: Naming that file. One that is missing is reported by who reads it.
+    """
+    for name, wanted in expected.items():
+        if not wanted and (folder / name).exists():
+            raise AdapterError(
+                f"{folder}: expected no {name}, of which {PASSPORT} says nothing, got one. "
+                "Fetch the adapter again; files of two adapters were mixed."
+            )
+
+
+def _read_part(path: Path, passport: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Read one file of weights.
+
+    Raises:
+        AdapterError: If it is missing or broken, carries another passport, or holds a weight that
+            is not finite.
+    """
+    tensors, header = _read_weights(path)
+    if header != passport:
+        raise AdapterError(
+            f"{path.parent}: expected one passport in {PASSPORT} and in the header of {path.name}, "
+            "got two that differ. Fetch the adapter again; one of the files was changed."
+        )
+    check_finite_weights(tensors, str(path), "Train the adapter again.")
+    return tensors
 
 
 def _read_json(path: Path) -> Any:

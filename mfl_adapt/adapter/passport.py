@@ -38,15 +38,11 @@ def make_passport(adapter: AttachedAdapter, given: Mapping[str, Any]) -> dict[st
     fixed = {
         "schema": SCHEMA,
         "base": _describe_base(adapter.base),
-        "contract": _to_json(asdict(adapter.base.contract)),
-        "adapter": {
-            "method": adapter.config.peft_type.value,
-            "parameters": adapter.num_parameters(),
-            "layers": len(adapter.layers),
-            "seed": adapter.seed,
-        },
+        "contract": asdict(adapter.base.contract),
+        "adapter": _describe_adapter(adapter),
         "adapter_hash": digest_tensors(adapter.state_dict()),
     }
+    fixed = _to_json(fixed)
     passport = {name: {} for name in SECTIONS} | _to_json(dict(given))
     for name in SECTIONS:
         if not isinstance(passport[name], dict):
@@ -111,6 +107,17 @@ def check_base(passport: Mapping[str, Any], base: Base, where: str) -> None:
 def dump_json(value: Any, *, indent: int | None = None) -> str:
     """Return JSON that is always the same for the same value."""
     return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _describe_adapter(adapter: AttachedAdapter) -> dict[str, Any]:
+    described = {
+        "method": None if adapter.config is None else adapter.config.peft_type.value,
+        "parameters": adapter.num_parameters(),
+        "layers": len(adapter.layers),
+        "seed": adapter.seed,
+    }
+    # Only where there is one, so that the passports of all others stay as they were.
+    return described if adapter.extra is None else described | {"extra": adapter.extra.recipe}
 
 
 def _describe_base(base: Base) -> dict[str, str]:

@@ -23,6 +23,8 @@ WEIGHTS, CONFIG, PASSPORT, CARD = (
     "passport.json",
     "README.md",
 )
+EXTRA = "extra_model.safetensors"
+"""Tensors of an adapter's own network; there only if it has one."""
 HEADER_KEY = "mfl_adapt"
 """Key of the passport in the header of the weights."""
 
@@ -45,19 +47,19 @@ def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]
         AdapterError: If a weight is not finite, or the passport cannot be written.
         StorageError: If the folder cannot be written; an older one there stays as it was.
     """
-    tensors = attached.state_dict()
-    check_finite_weights(tensors, f"adapter {attached.name}", "Nothing was saved.")
+    check_finite_weights(attached.state_dict(), f"adapter {attached.name}", "Nothing was saved.")
     complete = make_passport(attached, passport)
     metadata = {"format": "pt", HEADER_KEY: dump_json(complete)}
-    write_folder(
-        folder,
-        {
-            WEIGHTS: encode_safetensors(tensors, metadata),
-            CONFIG: _config_json(attached.config, attached.base.id),
-            PASSPORT: (dump_json(complete, indent=2) + "\n").encode(),
-            CARD: model_card(complete).encode(),
-        },
-    )
+    files = {
+        PASSPORT: (dump_json(complete, indent=2) + "\n").encode(),
+        CARD: model_card(complete).encode(),
+    }
+    if attached.config is not None:
+        files[WEIGHTS] = encode_safetensors(attached.peft_tensors(), metadata)
+        files[CONFIG] = _config_json(attached.config, attached.base.id)
+    if attached.extra is not None:
+        files[EXTRA] = encode_safetensors(attached.extra_tensors(), metadata)
+    write_folder(folder, files, replaces={WEIGHTS, CONFIG, EXTRA})
     logger.debug("adapter %s saved to %s", attached.name, folder)
     return folder
 

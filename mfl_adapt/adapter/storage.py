@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from safetensors.torch import save
@@ -14,7 +14,9 @@ from mfl_adapt.errors import StorageError
 from mfl_adapt.files import write_through
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(
+    folder: Path, files: Mapping[str, bytes], *, replaces: Collection[str] = ()
+) -> None:
     """Make or replace a folder in one step.
 
     The files go into a hidden folder beside it, reach the disk, and take the name of the old
@@ -23,13 +25,14 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Args:
         folder: Folder to write. If it exists, it may hold nothing but files of these names.
         files: Contents by file name.
+        replaces: Names of other files that an old folder may hold, and that go with it.
 
     Raises:
         StorageError: If the folder holds something else, or cannot be written; what was there
             before is untouched.
     """
     named, folder = folder, folder.resolve()
-    _check_replaceable(folder, set(files))
+    _check_replaceable(folder, set(files) | set(replaces))
     mark = uuid.uuid4().hex[:8]
     partial = folder.with_name(f".{folder.name}.{mark}.partial")
     old = folder.with_name(f".{folder.name}.{mark}.old")

@@ -16,6 +16,8 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from mfl_adapt.checks import check_range, check_same_shape
 from mfl_adapt.models.mvdiffusion.parts import Normalizer
+from mfl_adapt.models.mvdiffusion.pose import join_cameras
+from mfl_adapt.types import Cameras
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes
@@ -30,24 +32,27 @@ class Conditions:
         image_latents: Latents of the input picture, [N, 4, h, w].
         prompt_embeds: Text embedding of each view's prompt, [N, tokens, D].
         num_views: Views per object, V.
+        cameras: One per item, [N], for a pose adapter; None without one.
     """
 
     class_labels: Tensor
     image_latents: Tensor
     prompt_embeds: Tensor
     num_views: int
+    cameras: Cameras | None = None
 
     def with_unconditional(self) -> Conditions:
         """Return 2N items for guidance: first all without the picture, then these.
 
-        The picture is taken away, its noise level too; the prompts stay, since they say which
-        view to make.
+        The picture is taken away, its noise level too; prompts and cameras stay, since they say
+        which view to make.
         """
         return Conditions(
             torch.cat([torch.zeros_like(self.class_labels), self.class_labels]),
             torch.cat([torch.zeros_like(self.image_latents), self.image_latents]),
             torch.cat([self.prompt_embeds, self.prompt_embeds]),
             self.num_views,
+            None if self.cameras is None else join_cameras(self.cameras, self.cameras),
         )
 
     def pick(self, items: Tensor, num_views: int) -> Conditions:
@@ -57,6 +62,7 @@ class Conditions:
             self.image_latents[items],
             self.prompt_embeds[items],
             num_views,
+            None if self.cameras is None else self.cameras[items],
         )
 
 

@@ -60,6 +60,7 @@ def _run(unet: MVUNet, latents: Tensor, time: Tensor, conditions: Conditions) ->
             time,
             conditions.prompt_embeds,
             class_labels=conditions.class_labels,
+            cameras=conditions.cameras,
         ).sample
 
 

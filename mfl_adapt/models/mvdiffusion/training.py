@@ -15,7 +15,9 @@ from mfl_adapt.errors import ConfigError, ShapeError
 from mfl_adapt.models.mvdiffusion.conditioning import build_class_labels
 from mfl_adapt.models.mvdiffusion.encoding import Encoded
 from mfl_adapt.models.mvdiffusion.parts import Parts
+from mfl_adapt.models.mvdiffusion.pose import flatten_cameras
 from mfl_adapt.models.mvdiffusion.prompts import check_prompt_embeds
+from mfl_adapt.types import Cameras
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,33 +98,39 @@ def training_step(
     parts: Parts,
     *,
     drop_rate: float = 0.05,
+    cameras: Cameras | None = None,
 ) -> StepResult:
     """Predict noised targets; gradients flow to whatever in the UNet asks for them.
 
     Args:
         encoded: Of B objects.
-        prompt_embeds: One row per view, the same for every object, [V, tokens, D].
+        prompt_embeds: One row per view, the same for every object, [V, tokens, D]; or one per
+            view of every object, [B * V, tokens, D].
         draws: Random numbers of the step.
         parts: Of the base; only its UNet is run.
         drop_rate: An object loses its embedding, its latents, or both, with this probability
-            each. The prompts are never dropped.
+            each. Prompts and cameras are never dropped.
+        cameras: Of the views, for a base with a pose adapter: [V] or [B, V], view 0 first.
 
     Raises:
-        ShapeError: If the numbers of views differ, or draws do not fit.
-        RangeError: If the rate leaves [0, 1/3].
+        ShapeError: If the numbers of views differ, or draws or cameras do not fit.
+        RangeError: If the rate leaves [0, 1/3], or a camera is not finite.
+        AdapterError: If there are cameras and no pose adapter, or the other way round.
         ConfigError: If the schedule asks for another kind of prediction.
     """
     check_range("drop_rate", drop_rate, 0.0, 1 / 3)
     unet, views = parts.unet, encoded.num_views
-    _check_views(parts, prompt_embeds, views)
+    items = len(encoded.embeds) * views
+    _check_views(parts, prompt_embeds, views, items)
     device, dtype = unet.device, unet.dtype
     latents, noise = _pick_targets(encoded, draws, parts)
     timesteps = draws.timesteps.to(device).repeat_interleave(views)
     alphas = parts.scheduler.alphas_cumprod.to(device)[timesteps]
     labels, image_latents = _drop_some(encoded, draws, parts, drop_rate)
     unet_input = torch.cat([_mix(latents, noise, alphas), image_latents], dim=1)
-    prompts = prompt_embeds.to(device, dtype).repeat(len(latents) // views, 1, 1)
-    pred = unet(unet_input, timesteps, prompts, class_labels=labels).sample
+    prompts = prompt_embeds.to(device, dtype).repeat(items // len(prompt_embeds), 1, 1)
+    flat = None if cameras is None else flatten_cameras(cameras, items, views, device)
+    pred = unet(unet_input, timesteps, prompts, class_labels=labels, cameras=flat).sample
     target = build_target(latents, noise, alphas, parts.scheduler.config.prediction_type)
     return StepResult(pred, target, timesteps, alphas / (1 - alphas), latents, unet_input, labels)
 
@@ -202,14 +210,14 @@ def _mix(signal: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
     return alphas.sqrt() * signal + (1 - alphas).sqrt() * noise
 
 
-def _check_views(parts: Parts, prompt_embeds: Tensor, views: int) -> None:
+def _check_views(parts: Parts, prompt_embeds: Tensor, views: int, items: int) -> None:
     """Raise unless network, prompts and targets have the same views.
 
     Raises:
         ShapeError: If their numbers differ.
     """
     check_prompt_embeds(prompt_embeds, parts.unet.config.cross_attention_dim)
-    if prompt_embeds.shape[0] != views or parts.unet.num_views != views:
+    if prompt_embeds.shape[0] not in {views, items} or parts.unet.num_views != views:
         raise ShapeError(
             f"training_step: expected one number of views, got {views} in the targets, "
             f"{prompt_embeds.shape[0]} prompts and {parts.unet.num_views} in the UNet. "

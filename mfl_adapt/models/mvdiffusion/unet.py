@@ -18,6 +18,8 @@ from mfl_adapt.models.mvdiffusion.attention import (
 )
 from mfl_adapt.models.mvdiffusion.config import Pattern, UNetSettings
 from mfl_adapt.models.mvdiffusion.options import known_options
+from mfl_adapt.models.mvdiffusion.pose import adding_pose
+from mfl_adapt.types import Cameras
 
 # What decides the computation beside the tensors. Neither the picture size nor the number of
 # views is here: the same weights serve any of them.
@@ -50,7 +52,10 @@ class MVUNet(UNet2DConditionModel):
     Attributes:
         settings: The configuration it was built from.
         layout: Views per object and attention pattern.
+        pose: Module of an adapter that tells it where its views stand; None for none.
     """
+
+    pose: Any
 
     def __init__(self, settings: UNetSettings, *, where: str = "unet/config.json") -> None:
         """Build the network with fresh weights.
@@ -62,6 +67,7 @@ class MVUNet(UNet2DConditionModel):
         super().__init__(**known_options(UNet2DConditionModel, settings.options, where))
         self.settings = settings
         self.layout = ViewLayout(settings.num_views, settings.pattern)
+        self.register_module("pose", None)
         self.install_views()
 
     @property
@@ -109,6 +115,8 @@ class MVUNet(UNet2DConditionModel):
         timestep: Tensor | float,
         encoder_hidden_states: Tensor,
         class_labels: Tensor | None = None,
+        *,
+        cameras: Cameras | None = None,
         **options: Any,
     ) -> Any:
         """Predict; see diffusers for ``options`` and the result.
@@ -118,14 +126,17 @@ class MVUNet(UNet2DConditionModel):
             timestep: One for all, or [N].
             encoder_hidden_states: Prompt embeddings, [N, tokens, D].
             class_labels: Image embedding and noise level, [N, 2P].
+            cameras: One per item, [N], float32; exactly where there is a pose module.
             options: Passed on to diffusers.
 
         Raises:
-            ShapeError: If N is no multiple of the number of views.
+            ShapeError: If N is no multiple of the number of views, or of the cameras.
+            AdapterError: If there are cameras and no pose module, or the other way round.
             BackendError: If something has replaced the processors that mix views.
         """
         self.layout.check(sample.shape[0], "unet: sample")
         check_processors(self, self.layout)
-        return super().forward(
-            sample, timestep, encoder_hidden_states, class_labels=class_labels, **options
-        )
+        with adding_pose(self, cameras, sample):
+            return super().forward(
+                sample, timestep, encoder_hidden_states, class_labels=class_labels, **options
+            )
