@@ -69,6 +69,14 @@ def test_wheel_holds_plugins_and_presets_and_finds_them(tmp_path):
         archive.extractall(site)
     names = {path.relative_to(site).as_posix() for path in site.rglob("*")}
     assert {f"{folder}/__init__.py" for folder in FOLDERS} <= names
+    pages_and_weights = [
+        path
+        for folder in ("report/web", "models/gslrm/weights", "models/mvdiffusion/weights")
+        for path in (ROOT / "mfl_adapt" / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert len(pages_and_weights) > 20
+    assert {path.relative_to(ROOT).as_posix() for path in pages_and_weights} <= names
     code = (
         "from mfl_adapt.config import list_presets, presets_folder; "
         "print(presets_folder()); print(len(list_presets()))"
