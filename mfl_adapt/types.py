@@ -344,7 +344,8 @@ class RigContract:
         background: Law. Colour behind the subject, in [0, 1].
         up: Law. World axis that points up.
         distance: Habit. Camera distance from the origin in world units.
-        focal_ratio: Habit. Focal length over picture width.
+        focal_ratio: Habit. Focal length over picture width; the default is FaceLift's 50 degrees
+            to five decimals, 0.002 px from ``FACELIFT_FOCAL_RATIO`` at 512 px.
         extent: Habit. Diameter of the subject in world units.
         foreground: Habit. Least and greatest share of the picture that the subject covers.
         input_views: Habit. Least and greatest number of input views.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from peft import PeftConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
@@ -29,6 +30,7 @@ class AttachedAdapter:
         extra: Its own network beside peft's layers, an ``ExtraModule``, or None.
         seed: Seed of its first weights.
         passport: What came with the file, or None for one that was never saved.
+        save_dtype: Number format of its weights in files; None is that in which they are trained.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class AttachedAdapter:
         self.config = config
         self.seed = seed
         self.passport = passport
+        self.save_dtype: torch.dtype | None = None
         self.extra = installed_extra(base.module)
         self._layers = adapter_layers(base.module)
         # A method may scale its layers by a number; what it chose is strength 1.
@@ -80,7 +83,7 @@ class AttachedAdapter:
         return sum(parameter.numel() for parameter in self.parameters())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all tensors of the adapter; those of its own network begin with ``extra.``.
+        """Return all tensors as in files; those of its own network begin with ``extra.``.
 
         Raises:
             AdapterError: If the adapter was removed.
@@ -94,7 +97,7 @@ class AttachedAdapter:
             AdapterError: If the adapter was removed.
         """
         self._check_attached()
-        return extra_tensors(self.extra)
+        return self._as_saved(extra_tensors(self.extra))
 
     def peft_tensors(self) -> dict[str, Tensor]:
         """Return peft's tensors under the names that stock peft gives them in files.
@@ -108,7 +111,23 @@ class AttachedAdapter:
         state = get_peft_model_state_dict(
             self.base.module, adapter_name=self.name, save_embedding_layers=False
         )
-        return {STOCK_PREFIX + key: state[key].detach() for key in sorted(state)}
+        return self._as_saved({STOCK_PREFIX + key: state[key].detach() for key in sorted(state)})
+
+    @torch.no_grad()
+    def round(self) -> None:
+        """Round the weights to ``save_dtype``, so that what is measured is what is saved."""
+        if self.save_dtype is not None:
+            for parameter in self.parameters():
+                parameter.copy_(parameter.to(self.save_dtype))
+
+    def _as_saved(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring numbers into the format of files; whole numbers stay."""
+        if self.save_dtype is None:
+            return tensors
+        return {
+            name: tensor.to(self.save_dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
 
     @property
     def strength(self) -> float:

@@ -47,7 +47,8 @@ def rebuild(recipe: Any, where: str, host: PluginHost | None = None) -> ExtraBui
     Args:
         recipe: The passport's ``adapter.extra``.
         where: The passport's file, for messages.
-        host: Active plugins to look among; None loads the one that is named, if it is installed.
+        host: The run's plugins. None, or one in which the plugin is installed but not active,
+            loads that plugin alone.
 
     Returns:
         What builds the network.
@@ -67,7 +68,7 @@ def rebuild(recipe: Any, where: str, host: PluginHost | None = None) -> ExtraBui
     settings = {key: value for key, value in recipe.items() if key != "use"}
     plugin = use.partition(".")[0]
     try:
-        host = host or load_plugins([plugin])
+        host = _host_of(plugin, host)
         host.component(AdapterSpec, use)
     except PluginError as error:
         raise AdapterError(
@@ -82,3 +83,10 @@ def rebuild(recipe: Any, where: str, host: PluginHost | None = None) -> ExtraBui
             "Install the version of its plugin that the adapter was made with."
         )
     return build
+
+
+def _host_of(plugin: str, host: PluginHost | None) -> PluginHost:
+    """Return the run's plugins, or the named one alone where they leave it inactive."""
+    known = () if host is None else host.plugins()
+    inactive = any(one.name == plugin and one.state == "available" for one in known)
+    return load_plugins([plugin]) if host is None or inactive else host

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftConfig, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -30,6 +31,9 @@ from mfl_adapt.plugin import Base
 from mfl_adapt.plugin.registry import PluginHost
 
 logger = logging.getLogger(__name__)
+
+SAVE_DTYPES = {None: None, "float16": torch.float16}
+"""Number formats of files by their name in passports; weights are always computed in float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +109,8 @@ def load(
         folder: Folder that ``save`` wrote.
         name: peft's name for it, of no consequence.
         trainable: Whether its parameters get gradients, to train on.
-        host: Active plugins, for an adapter with a network of its own; None looks among those
-            that are installed.
+        host: The run's plugins, for an adapter with a network of its own, which may come from a
+            single file; those that are installed are found without.
 
     Returns:
         The adapter, at strength 1.
@@ -123,7 +127,9 @@ def load(
     extra = None
     if stored.recipe is not None:
         extra = rebuild(stored.recipe, str(stored.folder / PASSPORT), host)
+    save_dtype = _save_dtype(stored)
     adapter = inject(base, stored.config, name=name, seed=seed, extra=extra)
+    adapter.save_dtype = save_dtype  # so that saving it again gives the same bytes
     try:
         _fill(adapter, stored)
     except AdapterError:
@@ -157,6 +163,21 @@ def _fill(adapter: AttachedAdapter, stored: StoredAdapter) -> None:
             f"{stored.passport['adapter_hash']} after loading, got {arrived}. "
             "Use the version of peft that the adapter was made with."
         )
+
+
+def _save_dtype(stored: StoredAdapter) -> torch.dtype | None:
+    """Number format of the files, where the passport names one.
+
+    Raises:
+        AdapterError: If it names another than adapters are saved in.
+    """
+    name = stored.passport["adapter"].get("dtype")
+    if name not in SAVE_DTYPES:
+        raise AdapterError(
+            f"{stored.folder / PASSPORT}: expected adapter.dtype float16 or none, got {name!r}. "
+            "Load it with the version of mfl_adapt that wrote it."
+        )
+    return SAVE_DTYPES[name]
 
 
 def _check_match(

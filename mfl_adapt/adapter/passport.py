@@ -117,6 +117,8 @@ def _describe_adapter(adapter: AttachedAdapter) -> dict[str, Any]:
         "seed": adapter.seed,
     }
     # Only where there is one, so that the passports of all others stay as they were.
+    if adapter.save_dtype is not None:
+        described["dtype"] = str(adapter.save_dtype).removeprefix("torch.")
     return described if adapter.extra is None else described | {"extra": adapter.extra.recipe}
 
 

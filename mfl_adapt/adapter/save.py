@@ -44,10 +44,16 @@ def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]
         The folder.
 
     Raises:
-        AdapterError: If a weight is not finite, or the passport cannot be written.
+        AdapterError: If a weight is not finite in the format of files, or the passport cannot be
+            written.
         StorageError: If the folder cannot be written; an older one there stays as it was.
     """
-    check_finite_weights(attached.state_dict(), f"adapter {attached.name}", "Nothing was saved.")
+    remedy = "Nothing was saved."
+    if attached.save_dtype is not None:
+        remedy += (
+            f" Weights beyond the range of {attached.save_dtype} need train.save_dtype=float32."
+        )
+    check_finite_weights(attached.state_dict(), f"adapter {attached.name}", remedy)
     complete = make_passport(attached, passport)
     metadata = {"format": "pt", HEADER_KEY: dump_json(complete)}
     files = {

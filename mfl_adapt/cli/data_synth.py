@@ -30,7 +30,9 @@ def synth(
     adapter: Annotated[
         Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of that base.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, the same for every picture.")] = 4,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the noise, the same for every picture.")
+    ] = 4,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 50,
     guidance: Annotated[float, typer.Option(help="How strongly the picture guides; 1 is off.")] = 3,
     white: Annotated[

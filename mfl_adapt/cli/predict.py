@@ -88,7 +88,9 @@ def predict(
     views: Annotated[
         str, typer.Option(metavar="all|0,2,..", help="Slots that the Gaussians are made of.")
     ] = "all",
-    seed: Annotated[int, typer.Option(help="Of the noise, the same for every picture.")] = 4,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the noise, the same for every picture.")
+    ] = 4,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 50,
     guidance: Annotated[float, typer.Option(help="How strongly the picture guides; 1 is off.")] = 3,
     views_at_once: Annotated[

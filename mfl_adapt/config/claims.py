@@ -107,6 +107,9 @@ def _check_contributes(loaded: LoadedConfig, host: ComponentHost, plugin: str) -
         "preprocessor": f"--set 'data.preprocess=[{{use: {name}}}]'",
     }
     remedies |= {word: f"--set {dotted(keys)}={name}" for keys, word in SLOT_WORDS.items()}
+    if loaded.merged.origin(("base", "id")).kind == "flag":
+        # It is stronger than --set, and a command that has it may take a base for views too.
+        remedies["base"] = f"--views-base {name} if it makes views, or else name it with --base"
     raise ConfigError(
         f"--plugins {plugin}: expected a plugin that this run uses, got one whose {slot} {name} "
         f"is used nowhere. Add {remedies[slot]}."

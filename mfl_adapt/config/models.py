@@ -134,6 +134,9 @@ class Train(Section):
     """Steps between two pictures of a prediction."""
     save_every: int = Field(500, gt=0)
     """Steps between two checkpoints."""
+    save_dtype: Literal["float32", "float16"] = "float32"
+    """Number format of the saved adapter; float16 halves its file, and what is evaluated is what
+    was rounded."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Keep a moving average of the adapter with at most this decay, for instance 0.9999, and
     evaluate and save it instead of the last weights; null keeps none."""

@@ -27,6 +27,6 @@ def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Ev
     validate_components(loaded, host)
     config = loaded.config
     base = open_for_training(config, host)
-    adapter = load(base, folder)
+    adapter = load(base, folder, host=host)
     data = open_data(config, host, base.contract)
     return evaluate_any(base, adapter, data, config)

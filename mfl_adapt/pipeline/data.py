@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mfl_adapt.chain import contract_for, describe_chain, open_chain
 from mfl_adapt.config import RunConfig
@@ -34,7 +34,8 @@ class OpenData:
         samples: All samples after ``conform``.
         split: Which of them train and which validate.
         policy: Chooses inputs and targets among the views of a sample.
-        contract: What the base assumes; ``size`` is that of the samples.
+        contract: What the base assumes; ``size`` is that of the samples, and there are no slots
+            where an adapter tells the base where its views stand.
     """
 
     samples: PreparedDataset
@@ -64,6 +65,7 @@ def open_data(
         DataError: If there are no samples or they cannot be used.
         ConfigError: If a needed section is missing.
     """
+    contract = _free_of_slots(config, host, contract)
     policy = _policy(config, host, contract)
     contract = contract_for(config, contract)
     prepared = PreparedDataset(_samples(config, host, contract))
@@ -104,8 +106,13 @@ def _policy(config: RunConfig, host: PluginHost, contract: RigContract) -> ViewP
             f"data.size: expected {contract.size}, the only size of {config.base.id}, got "
             f"{config.data.size}. Leave it out."
         )
+    return SlotViews(contract.slots_deg)
+
+
+def _free_of_slots(config: RunConfig, host: PluginHost, contract: RigContract) -> RigContract:
+    """Take the slots out of a contract if the adapter serves any rig: no check may ask for them."""
     adapter = config.adapter and host.component(AdapterSpec, config.adapter.use, where="adapter")
-    return SlotViews(() if adapter and adapter.spec.any_rig else contract.slots_deg)
+    return replace(contract, slots_deg=()) if adapter and adapter.spec.any_rig else contract
 
 
 def _split(config: RunConfig, samples: Sequence[Sample]) -> Split:

@@ -132,6 +132,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
             "folder's permissions and the free space."
         ) from error
     finally:  # also after Ctrl-C
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
@@ -140,8 +142,11 @@ def check_place(folder: Path) -> None:
     """Refuse to write over what is no earlier result.
 
     Raises:
-        StorageError: If something else stands there.
+        StorageError: If something else stands there, or a file where a folder above it should be.
     """
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise StorageError(f"{above}: expected a folder, got a file. Choose another --out.")
     if folder.exists() and not (folder / RECORD).is_file() and not _is_empty(folder):
         raise StorageError(
             f"{folder}: expected a new folder or an earlier result, got something else. Choose "

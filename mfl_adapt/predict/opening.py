@@ -82,7 +82,7 @@ def open_views(
     """
     validate_components(loaded, host)
     base = _open_views_base(_sort_bases(loaded, host), host, choose_device(device))
-    return base, tuple(load_adapters(adapters, [base]).values())
+    return base, tuple(load_adapters(adapters, [base], host).values())
 
 
 def _sort_bases(loaded: LoadedConfig, host: PluginHost) -> RunConfig:

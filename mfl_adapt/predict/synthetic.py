@@ -22,7 +22,7 @@ from mfl_adapt.data.writer import check_id, summarize, write_json, write_lists
 from mfl_adapt.errors import DataError
 from mfl_adapt.images import RawView, begin_sample
 from mfl_adapt.predict import matting
-from mfl_adapt.predict.views import slot_cameras, slot_names
+from mfl_adapt.predict.views import slot_cameras, slot_conditions, slot_names
 from mfl_adapt.prepare.folder import (
     find_finished,
     is_finished,
@@ -173,15 +173,17 @@ def generate_sample(
         DataError: If a view shows no subject on a white background.
     """
     report = report or _silent
+    prompts, posed = slot_conditions(base)
     views = (
         base
         .generate(
             source.rgb,
-            base.prompt_embeds,
+            prompts,
             steps=recipe.steps,
             guidance=recipe.guidance,
             seed=recipe.seed,
             progress=lambda index, _time, _latents: report("steps", index + 1, recipe.steps),
+            **posed,
         )
         .to_bytes()
         .cpu()

@@ -85,7 +85,7 @@ def _read_vertices(path: Path) -> NDArray[np.void]:
     if not content.startswith(b"ply\n") or end < 0:
         raise DataError(f"{path}: expected a PLY file with a header, got something else.")
     lines = content[:end].decode("ascii", "replace").splitlines()
-    words = [line.split() for line in lines[1:] if line and not line.startswith("comment")]
+    words = [line.split() for line in lines[1:] if line.strip() and not line.startswith("comment")]
     if ["format", "binary_little_endian", "1.0"] not in words:
         raise DataError(
             f"{path}: expected format binary_little_endian 1.0, got "
@@ -93,12 +93,16 @@ def _read_vertices(path: Path) -> NDArray[np.void]:
         )
     elements = [word for word in words if word[0] == "element"]
     properties = [word[1:] for word in words if word[0] == "property"]
-    if len(elements) != 1 or elements[0][1:2] != ["vertex"] or not elements[0][2].isdigit():
+    counts = [word[2] for word in elements if len(word) == 3 and word[1] == "vertex"]
+    if len(elements) != 1 or not counts or not counts[0].isdecimal():
         raise DataError(f"{path}: expected vertices alone, got other elements in the header.")
     if any(len(entry) != 2 or entry[0] not in _TYPES for entry in properties):
         raise DataError(f"{path}: expected plain number properties, got lists or unknown types.")
+    names = [name for _, name in properties]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"{path}: expected properties, each once, got {' '.join(names) or 'none'}.")
     kind = np.dtype([(name, _TYPES[word]) for word, name in properties])
-    count, body = int(elements[0][2]), content[end + len(_END) :]
+    count, body = int(counts[0]), content[end + len(_END) :]
     if len(body) != count * kind.itemsize:
         raise DataError(
             f"{path}: expected {count * kind.itemsize} bytes for {count} Gaussians, got "

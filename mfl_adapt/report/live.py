@@ -7,6 +7,7 @@ import time
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -106,6 +107,14 @@ class LiveView:
         """
         self._add(read_ply(self._sets[index].ply))
 
+    def _turn_to(self, index: int) -> str:
+        """Show another set and return its name, or why it cannot be shown: nobody else is told."""
+        try:
+            self.show(index)
+        except DataError as error:
+            return str(error)
+        return self._sets[index].name
+
     def _place_camera(self) -> None:
         camera = self._server.initial_camera
         camera.position, camera.look_at = (0.0, -FACELIFT_DISTANCE, 0.0), (0.0, 0.0, 0.0)
@@ -128,11 +137,12 @@ class LiveView:
         label = self._server.gui.add_markdown(self._sets[0].name)
         last = len(self._sets) - 1
         slider = self._server.gui.add_slider("set", min=0, max=last, step=1, initial_value=0)
+        turn = Lock()
 
         @slider.on_update
         def _(_: Any) -> None:
-            self.show(slider.value)
-            label.content = self._sets[slider.value].name
+            with turn:  # each update comes in a thread of its own, and reading takes a while
+                label.content = self._turn_to(slider.value)
 
 
 def to_covariances(quats: Float, scales: Float) -> Float:

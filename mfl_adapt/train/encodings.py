@@ -91,7 +91,7 @@ class Encodings:
             "colour": [float(one) for one in colour],
             "base": self._base.sha256,
             "dtype": str(self._base.dtype),
-            "device": self._base.device.type,
+            "device": _name_of(self._base.device),
             "libraries": {name: version(name) for name in _LIBRARIES},
         })
 
@@ -139,3 +139,8 @@ def read_encoded(path: Path, key: str) -> Encoded:
 
 def _to(encoded: Encoded, device: torch.device) -> Encoded:
     return Encoded(*(getattr(encoded, name).to(device) for name in _NAMES))
+
+
+def _name_of(device: torch.device) -> str:
+    """Name of a GPU's model, as two models may round differently; else the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

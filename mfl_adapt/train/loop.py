@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
+from mfl_adapt.config.models import Train
 from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.guards import check_gradient
 from mfl_adapt.train.interrupt import GracefulStop
@@ -40,13 +45,7 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
     set_seed(run.config.seed)
     task = build_task(run, accelerator)
     parameters = run.adapter.parameters()
-    optimizer, schedule = build_optimizer(
-        parameters,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        steps=settings.steps,
-        warmup=settings.warmup,
-    )
+    optimizer, schedule = _open_optimizer(parameters, settings, accelerator)
     average = None if settings.ema is None else MovingAverage(parameters, settings.ema)
     recorder = Recorder(run, task, average)
     recorder.save_pictures(step=0)
@@ -58,11 +57,16 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
             outcome = task.forward(done)
             accelerator.backward(outcome.loss)
             norm = float(accelerator.clip_grad_norm_(parameters, settings.clip))
-            check_gradient(norm, step=done)
+            factor = None if accelerator.scaler is None else accelerator.scaler.get_scale()
+            check_gradient(norm, step=done, factor=factor)
             rate = float(schedule.get_last_lr()[0])
             optimizer.step()
-            schedule.step()
             optimizer.zero_grad(set_to_none=True)
+            if not math.isfinite(norm):
+                # The factor was too large. The weights stayed and it was halved: the same step is
+                # tried again, and schedule, average and count stand still.
+                continue
+            schedule.step()
             if average is not None:
                 average.update()
             done += 1
@@ -74,3 +78,19 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
         average.settle()
     run.base.module.eval()
     return done
+
+
+def _open_optimizer(
+    parameters: Sequence[nn.Parameter], settings: Train, accelerator: Accelerator
+) -> tuple[Any, LambdaLR]:
+    """Build the optimizer, with the factor of fp16 losses in its care, and its schedule."""
+    optimizer, schedule = build_optimizer(
+        parameters,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        steps=settings.steps,
+        warmup=settings.warmup,
+    )
+    # The accelerator can only take the factor out of the gradients of an optimizer that it knows;
+    # they would be clipped with it otherwise.
+    return accelerator.prepare_optimizer(optimizer), schedule

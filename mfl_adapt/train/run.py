@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+
 from mfl_adapt import adapter as adapters
 from mfl_adapt.config import LoadedConfig, dump_config, to_plain, validate_components
 from mfl_adapt.data import fingerprint
@@ -71,6 +73,8 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
     opened = open_run(loaded, host)
     findings = examine(opened)
     adapter = adapters.attach(opened.base, opened.method, seed=loaded.config.seed)
+    if loaded.config.train.save_dtype == "float16":
+        adapter.save_dtype = torch.float16
     session = Session(opened, adapter, start_folder(loaded, findings))
     listener.opened(session, findings)
     host.observers.run_started(run=session)
@@ -114,6 +118,7 @@ def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> 
     the user stopped is not evaluated.
     """
     path = session.folder.path / "adapter"
+    session.adapter.round()
     adapters.save(session.adapter, path, passport=passport(session, steps, None))
     if steps < session.config.train.steps:
         return None

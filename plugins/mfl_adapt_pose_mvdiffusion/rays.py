@@ -38,7 +38,9 @@ class RayEmbedding(nn.Module):
         Raises:
             DataError: If view 0 has no azimuth.
         """
-        rays = pluecker_rays(cameras, height=height, width=width).flatten(0, 1)
+        # Autocast would round the products of poses and directions to 8 bits in training alone.
+        with torch.autocast(cameras.c2w.device.type, enabled=False):
+            rays = pluecker_rays(cameras, height=height, width=width).flatten(0, 1)
         embedded: Tensor = self.layers(rays)
         return embedded
 

@@ -26,6 +26,8 @@ from mfl_adapt.adapter import (
     save,
 )
 from mfl_adapt.errors import AdapterError, ConfigError, StorageError
+from mfl_adapt.plugin import AdapterSpec
+from mfl_adapt.plugin.registry import load_plugins
 
 CAMERAS = to_items(make_rig())
 ALL = [
@@ -341,6 +343,57 @@ def test_recipes_that_cannot_be_followed(folder, recipe, error, message):
     assert "passport.json" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert fresh.module.pose is None
+
+
+RAT = '''
+"""A pose adapter of somebody's own."""
+
+from mfl_adapt.plugin import AdapterSpec, hookimpl
+
+MFL_API = 1
+
+
+@hookimpl
+def register_components():
+    from mfl_adapt_pose_mvdiffusion.config import PoseConfig
+
+    spec = AdapterSpec(name="pose", summary="own", config=PoseConfig, build="rat_pose:rat_pose")
+    return [spec]
+
+
+def rat_pose(config):
+    from mfl_adapt_pose_mvdiffusion.pose import Pose
+
+    method = Pose(config)
+    extra = method.extra
+
+    def renamed(module):
+        made = extra(module)
+        made.recipe = made.recipe | {"use": "rat_pose.pose"}
+        return made
+
+    method.extra = renamed
+    return method
+'''
+
+
+def test_a_plugin_in_a_single_file_is_found_among_those_of_the_run(base, tmp_path):
+    (tmp_path / "rat_pose.py").write_text(RAT)
+    host = load_plugins([str(tmp_path / "rat_pose.py")])
+    method = host.build(AdapterSpec, "rat_pose.pose", {"hidden": 8, "r": 2})
+    folder = save(attach(base, method, seed=5), tmp_path / "adapter", passport={})
+    with pytest.raises(AdapterError, match="expected the plugin 'rat_pose' with"):
+        load(make_views_base(), folder)
+    loaded = load(make_views_base(), folder, host=host)
+    assert loaded.extra.recipe["use"] == "rat_pose.pose"
+
+
+def test_an_installed_plugin_that_the_run_does_not_name_is_loaded_for_the_adapter(folder):
+    host = load_plugins(["exporters"])
+    assert load(make_views_base(), folder, host=host).extra.recipe["use"] == "pose_mvdiffusion.pose"
+    off = load_plugins(["exporters"], disabled=["pose_mvdiffusion"])
+    with pytest.raises(AdapterError, match=r"plugin 'pose_mvdiffusion' of .* is disabled"):
+        load(make_views_base(), folder, host=off)
 
 
 def test_another_base_is_refused(folder):

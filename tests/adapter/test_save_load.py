@@ -85,6 +85,48 @@ def test_save_load_save_gives_the_same_bytes(adapter, folder, tmp_path):
     assert contents(save(adapter, folder, passport=SAID)) == contents(again)
 
 
+def test_half_precision_halves_the_file_and_round_trips(adapter, folder, tmp_path):
+    weights = "adapter_model.safetensors"
+    adapter.save_dtype = torch.float16
+    half = save(adapter, tmp_path / "half", passport=SAID)
+    single, stored = (load_file(one / weights) for one in (folder, half))
+    assert all(torch.equal(stored[name], single[name].half()) for name in single)
+    sizes = [(one / weights).stat().st_size for one in (folder, half)]
+    # Two bytes less a number, and a few more in the header.
+    assert sizes[0] - sizes[1] == pytest.approx(2 * adapter.num_parameters(), abs=64)
+    passport = read_adapter(half).passport
+    assert passport["adapter"]["dtype"] == "float16"
+    assert "dtype" not in read_adapter(folder).passport["adapter"]
+    assert passport["adapter_hash"] == digest_tensors(stored)
+    fresh = make_base()
+    loaded = load(fresh, half)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    assert contents(save(loaded, tmp_path / "again", passport=loaded.passport)) == contents(half)
+    stock = make_base()
+    PeftModel.from_pretrained(stock.module, str(half))
+    adapter.round()
+    for one in (fresh, stock):
+        assert torch.equal(output(one), output(adapter.base))
+
+
+def test_weights_beyond_half_precision_are_refused(adapter, tmp_path):
+    adapter.save_dtype = torch.float16
+    with torch.no_grad():
+        adapter.parameters()[0].view(-1)[0] = 7e4
+    with pytest.raises(AdapterError, match=r"got 1 of .*need train\.save_dtype=float32"):
+        save(adapter, tmp_path / "broken", passport={})
+    assert not (tmp_path / "broken").exists()
+
+
+def test_an_unknown_number_format_is_refused(adapter, tmp_path):
+    adapter.save_dtype = torch.bfloat16
+    folder = save(adapter, tmp_path / "odd", passport={})
+    fresh = make_base()
+    with pytest.raises(AdapterError, match=r"adapter\.dtype float16 or none, got 'bfloat16'"):
+        load(fresh, folder)
+    assert torch.equal(output(fresh), output(make_base()))
+
+
 def test_every_list_in_the_files_is_sorted(folder):
     # Python orders sets, and the library orders metadata, differently in each process.
     encoded = (folder / "adapter_model.safetensors").read_bytes()

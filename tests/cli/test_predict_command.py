@@ -126,6 +126,10 @@ def test_one_of_several_that_fails_is_told_at_the_end(here):
             "base: expected a base that makes Gaussians",
         ),
         (
+            ("ball.png", "--base", "facelift.tiny"),
+            "got one whose base discs.views is used nowhere. Add --views-base discs.views if",
+        ),
+        (
             ("ball.png", "--set", "views_base.prompts=none.pt"),
             "got one whose base discs.views is not used, as views_base is facelift.tiny_views",
         ),
@@ -133,6 +137,15 @@ def test_one_of_several_that_fails_is_told_at_the_end(here):
 )
 def test_bad_input_is_one_line(here, arguments, message):
     assert message in refused(*arguments)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_the_work(here):
+    (here / "taken").write_text("mine")
+    result = call("predict", "ball.png", "-o", "taken", *FEW, "--views-base", "discs.views")
+    assert result.exit_code == 1
+    assert "taken: expected a folder, got a file. Choose another --out." in result.stderr
+    assert "views" not in result.stderr
+    assert (here / "taken").read_text() == "mine"
 
 
 def test_a_base_for_views_must_make_views(here):

@@ -48,3 +48,15 @@ def test_doctor_finds_nothing_wrong_with_mice_on_the_slots(settings):
     done = CliRunner().invoke(app, ["doctor", "views-quickstart", *settings])
     assert done.exit_code == 0, done.output
     assert "law 0" in done.stdout
+
+
+def test_slots_are_asked_for_only_where_the_adapter_needs_them(settings):
+    rig = ["--set", "data.reader.rig=random", "--json"]
+    posed = ["--plugins", "pose_mvdiffusion"]
+    done = CliRunner().invoke(app, ["doctor", "views-quickstart", *settings, *rig, *posed])
+    assert done.exit_code == 0, done.output
+    found = [one for one in json.loads(done.stdout)["findings"] if one["severity"] != "info"]
+    assert not {one["code"] for one in found} & {"MFL009", "MFL010", "MFL011"}
+    plain = CliRunner().invoke(app, ["doctor", "views-quickstart", *settings, *rig])
+    assert plain.exit_code == 1
+    assert "expected one view per slot of the model" in plain.stderr

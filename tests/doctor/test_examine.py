@@ -120,7 +120,7 @@ def test_a_check_may_not_report_under_another_code():
 def test_checks_of_a_plugin_are_built_with_settings():
     host = load_plugins(["facelift_checks"])
     checks = build_checks(host, {"facelift_checks.origin": {"warn_above": 0.5}})
-    assert len({one.code for one in checks}) == len(checks) == 26
+    assert len({one.code for one in checks}) == len(checks) == 27
     with pytest.raises(ConfigError, match="warn_abov"):
         build_checks(host, {"facelift_checks.origin": {"warn_abov": 0.5}})
     with pytest.raises(PluginError, match="orign"):

@@ -86,6 +86,16 @@ def test_coarse_rays_pass_through_the_middle_of_their_cells():
     np.testing.assert_allclose(coarse[1, :3].reshape(3, -1).T, directions, atol=1e-5)
 
 
+def test_autocast_rounds_no_ray():
+    module = Pose(PoseConfig(kind="pluecker", hidden=8)).extra(network())
+    seen = []
+    module.rays.layers[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            module(batch(make_rig()), height=4, width=4)
+    assert torch.equal(*seen)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("turn", [35.0, 180.0, -100.0])
 def test_the_azimuth_of_the_world_has_no_say(kind, turn):

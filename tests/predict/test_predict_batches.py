@@ -160,6 +160,29 @@ def test_a_crash_leaves_the_earlier_result(host, pictures, tmp_path):
     assert [path.name for path in out.iterdir()] == ["mouse_0"]
 
 
+def test_a_result_that_cannot_take_its_place_leaves_the_earlier_one(
+    host, pictures, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    run(host, [pictures / "mouse 0.png"], out)
+    before = (out / "mouse_0" / "prediction.json").read_bytes()
+    rename = Path.rename
+
+    def refuse(self, target):
+        if self.name.endswith(".partial"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with (
+        pytest.raises(StorageError, match="expected to write a result, got No space"),
+        new_folder(out / "mouse_0"),
+    ):
+        pass
+    assert (out / "mouse_0" / "prediction.json").read_bytes() == before
+    assert [path.name for path in out.iterdir()] == ["mouse_0"]
+
+
 def test_steps_are_told_for_a_few_pictures_and_pictures_for_many(host, pictures, tmp_path):
     def told(paths):
         heard = []

@@ -120,6 +120,16 @@ def test_adapters_are_named_by_their_hash(tmp_path, drawn):
     assert (len(one["sha256"]), one["strength"], half["strength"]) == (64, 1.0, 0.5)
 
 
+def test_a_pose_adapter_is_told_the_cameras_of_the_slots(tmp_path):
+    from mfl_adapt_pose_mvdiffusion.config import PoseConfig
+    from mfl_adapt_pose_mvdiffusion.pose import Pose
+
+    posed = SampledViews()
+    attach(posed, Pose(PoseConfig(hidden=8, targets="none")), seed=0)
+    made = make_synthetic(posed, Heads(0), tmp_path / "a", recipe=FAST)
+    assert (made.samples, made.made) == (1, 1)
+
+
 def test_order_and_company_do_not_change_a_sample(sampled, tmp_path):
     make_synthetic(sampled, Heads(1, 2), tmp_path / "a", recipe=FAST)
     make_synthetic(sampled, Heads(2, 3, 1), tmp_path / "b", recipe=FAST)

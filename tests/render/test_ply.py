@@ -57,6 +57,10 @@ def header_and_body(path):
         (lambda head, body: head.replace(b"float x", b"half x") + body, "unknown types"),
         (lambda head, body: head.replace(b"f_rest_44", b"rest_44__") + body, "0, 9, 24 or 45"),
         (lambda head, body: head.replace(b"vertex", b"corner") + body, "vertices alone"),
+        (lambda head, body: head.replace(b"vertex 7", b"vertex") + body, "vertices alone"),
+        (lambda head, body: head.replace(b"float y", b"float x") + body, "each once, got x x z"),
+        (lambda head, body: head[: head.index(b"property")] + b"end_header\n", "once, got none"),
+        (lambda head, body: head.replace(b"ply\n", b"ply\n \n") + body[:-1], "bytes for 7"),
         (lambda head, body: head + np.float32("nan").tobytes() + body[4:], "finite numbers"),
     ],
 )

@@ -78,6 +78,16 @@ def test_a_file_that_cannot_be_read_starts_no_server(tmp_path):
         LiveView(find_sets(tmp_path / "none.ply"), host="127.0.0.1", port=0)
 
 
+def test_the_slider_says_why_a_set_cannot_be_shown(tmp_path):
+    pytest.importorskip("viser", reason="needs the extra 'view'")
+    for name in ("a", "b", "c"):
+        write_ply(tmp_path / f"{name}.ply")
+    with LiveView(find_sets(tmp_path), host="127.0.0.1", port=0) as live:
+        (tmp_path / "b.ply").write_text("damaged")
+        assert "b.ply: expected a PLY file with a header" in live._turn_to(1)
+        assert live._turn_to(2) == "c"
+
+
 @pytest.mark.browser
 def test_the_page_shows_the_gaussians(tmp_path):
     pytest.importorskip("viser", reason="needs the extra 'view'")

@@ -118,6 +118,21 @@ def test_a_saved_adapter_scores_as_it_did_in_the_run(small_run):
     assert again == result.evaluation
 
 
+def test_an_adapter_saved_in_half_precision_is_the_one_that_was_scored(small_run):
+    from mfl_adapt.config import load_config
+    from mfl_adapt.evaluate.stored import evaluate_adapter
+    from mfl_adapt.plugin.registry import load_plugins
+
+    result = small_run("train.save_dtype=float16", "train.lr=0.01")
+    folder = result.session.folder.path
+    checkpoint = adapters.read_adapter(folder / "checkpoints" / "step-2")
+    for stored in (checkpoint, adapters.read_adapter(folder / "adapter")):
+        assert {tensor.dtype for tensor in stored.tensors.values()} == {torch.float16}
+    loaded = load_config(folder / "config.yaml")
+    again = evaluate_adapter(loaded, load_plugins(loaded.config.plugins), folder / "adapter")
+    assert again == result.evaluation
+
+
 def test_training_brings_the_renders_closer(small_run):
     listener = Silent()
     small_run("train.steps=14", "train.lr=3.0e-3", "data.reader.samples=2",
