@@ -10,11 +10,24 @@ from mfl_adapt.cli.options import JsonOption, new_app
 app = new_app("Make and check prompt embeddings, which tell views apart.")
 
 BaseOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--base", metavar="FOLDER", help="Multi-view diffusion model; the fetched one if not given."
+        "--base",
+        metavar="NAME|FOLDER",
+        help="Multi-view diffusion model, e.g. facelift.tiny_views; default facelift.mvdiffusion.",
     ),
 ]
+
+
+def find_folder(base: str | None) -> Path:
+    """Return the folder of a base by its name, or the folder that was named."""
+    from mfl_adapt.models.fetched import locate
+    from mfl_adapt.models.mvdiffusion import shipped
+
+    if base == shipped.ID:
+        return shipped.shipped_folder()
+    published = "facelift.mvdiffusion"
+    return locate(published)[0] if base in {None, published} else Path(str(base))
 
 
 @app.command("make")
@@ -43,7 +56,6 @@ def make(
     """Encode one prompt per view with the base's own tokenizer and text tower."""
     import torch
 
-    from mfl_adapt.models.fetched import locate
     from mfl_adapt.models.mvdiffusion import prompt_sets
     from mfl_adapt.models.mvdiffusion.config import VIEW_NAMES
     from mfl_adapt.models.mvdiffusion.folder import load_text_tower
@@ -51,7 +63,7 @@ def make(
     prompt_sets.check_new_file(out)
     names = VIEW_NAMES if views is None else tuple(one.strip() for one in views.split(","))
     prompts = prompt_sets.write_prompts(names, species=species, template=template)
-    tower = load_text_tower(base or locate("facelift.mvdiffusion")[0])
+    tower = load_text_tower(find_folder(base))
     made = prompt_sets.make_prompt_set(tower, names, prompts)
     prompt_sets.save_prompt_set(made, out, dtype=getattr(torch, dtype))
     for name, prompt in zip(names, prompts, strict=True):
@@ -75,7 +87,7 @@ def check(
     from mfl_adapt.models.mvdiffusion import prompt_sets
     from mfl_adapt.models.mvdiffusion.folder import read_text_width
 
-    width = read_text_width(base) if base else prompt_sets.PUBLISHED_WIDTH
+    width = read_text_width(find_folder(base)) if base else prompt_sets.PUBLISHED_WIDTH
     made = prompt_sets.load_prompt_set(file, width)
     found = prompt_sets.judge_prompt_set(made, width, where=str(file))
     if as_json:

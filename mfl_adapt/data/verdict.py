@@ -33,8 +33,8 @@ class Limits:
             the body's centre: exact procedural mice reach 13 px.
         hull_coverage: Least share of a mask that the other views' hull covers. Exact procedural
             mice keep 0.983 at 64 px, where tails are thinner than a pixel, and 1 from 128 px on;
-            the published head keeps 0.999. One camera turned by one degree leaves 0.93-0.99 of
-            some view, cameras pulled to one distance 0.53-0.64.
+            the published head keeps 0.999. One camera turned by one degree leaves 0.76-0.95 of
+            some view, cameras pulled to one distance 0.35-0.57.
         aspect: Largest departure of fx / fy from 1.
         foreground: Least and greatest share of the picture; nothing at all is a law.
         foreground_law: Share beyond which the mask is the picture.

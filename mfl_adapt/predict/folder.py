@@ -144,7 +144,7 @@ def check_place(folder: Path) -> None:
     Raises:
         StorageError: If something else stands there, or a file where a folder above it should be.
     """
-    above = next(path for path in folder.absolute().parents if path.exists())
+    above = next(path for path in folder.parents if path.exists())
     if not above.is_dir():
         raise StorageError(f"{above}: expected a folder, got a file. Choose another --out.")
     if folder.exists() and not (folder / RECORD).is_file() and not _is_empty(folder):

@@ -64,6 +64,7 @@ SIZES = FreshSizes(
 WARMUP = 200
 EMA_DECAY = 0.999
 SCORE_STEPS, SCORE_GUIDANCE = 20, 2.0
+SCORED = 50  # heads of the test split
 
 
 def load_scenes(count: int, split: Split, *, workers: int) -> list[Sample]:
@@ -214,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.score:
         base = load_mvdiffusion(options.score, id=ID)
-        log.info("%s", score(base, load_scenes(100, "test", workers=options.workers)))
+        log.info("%s", score(base, load_scenes(SCORED, "test", workers=options.workers)))
         return
     scenes = load_scenes(options.scenes, "train", workers=options.workers)
     validation = load_scenes(6, "validation", workers=options.workers)

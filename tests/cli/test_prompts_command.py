@@ -107,6 +107,17 @@ def test_check_refuses_in_one_line(base, empty_folder):
     assert "found nothing there" in refuse("prompts", "check", "gone.pt", *base)
 
 
+def test_the_shipped_base_is_known_by_its_name(empty_folder):
+    result = call(
+        "prompts", "make", "--base", "facelift.tiny_views", "--species", "mouse", "-o", "m.pt"
+    )
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(
+        call("prompts", "check", "m.pt", "--base", "facelift.tiny_views", "--json").stdout
+    )
+    assert facts["shape"] == [6, 77, 64]
+
+
 @pytest.mark.golden
 def test_the_published_file_is_accepted(empty_folder):
     file = shared_path("data/facelift_prompt_embeds_6view.pt")
