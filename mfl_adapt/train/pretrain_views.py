@@ -194,9 +194,9 @@ def in_single(parts: Parts) -> FrozenMVDiffusion:
     return FrozenMVDiffusion(copied, id=ID)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument("--out", type=Path, metavar="FOLDER", help="pretrain and write this folder")
     goal.add_argument("--score", type=Path, metavar="FOLDER", help="only score this folder")
@@ -211,7 +211,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report-every", type=int, default=1000)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def prepare_parts(options: argparse.Namespace, pictures: Tensor) -> Parts:
+    """Return a model whose VAE and image encoder are trained, or that of a folder."""
+    if options.init:
+        parts = load_mvdiffusion(options.init, id=ID).parts
+        return (
+            parts
+            if options.resume
+            else replace(parts, unet=build_fresh(SIZES, seed=options.seed).unet)
+        )
+    parts = build_fresh(SIZES, seed=options.seed)
+    train_vae(parts.vae, pictures, steps=options.vae_steps, seed=options.seed)
+    parts = train_embedder(parts, pictures, steps=options.embedder_steps, seed=options.seed)
+    save_parts(to_half(parts), options.out.with_name(f"{options.out.name}-parts"))
+    return parts
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    options = parse_arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.score:
         base = load_mvdiffusion(options.score, id=ID)
@@ -221,19 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     validation = load_scenes(6, "validation", workers=options.workers)
     log.info("rendered %d scenes", len(scenes))
     pictures = to_batch(scenes).rgb
-    if options.init:
-        parts = load_mvdiffusion(options.init, id=ID).parts
-        if not options.resume:
-            parts = replace(parts, unet=build_fresh(SIZES, seed=options.seed).unet)
-    else:
-        parts = build_fresh(SIZES, seed=options.seed)
-        train_vae(parts.vae, pictures, steps=options.vae_steps, seed=options.seed)
-        parts = train_embedder(parts, pictures, steps=options.embedder_steps, seed=options.seed)
-        save_parts(to_half(parts), options.out.with_name(f"{options.out.name}-parts"))
-    encoded = encode_all(parts, pictures)
-    parts = train_denoiser(
+    parts = prepare_parts(options, pictures)
+    trained = train_denoiser(
         parts,
-        encoded,
+        encode_all(parts, pictures),
         validation,
         steps=options.steps,
         lr=options.lr,
@@ -242,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out=options.out,
         report_every=options.report_every,
     )
-    save_parts(to_half(parts), options.out)
+    save_parts(to_half(trained), options.out)
 
 
 if __name__ == "__main__":
