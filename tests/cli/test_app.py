@@ -42,9 +42,9 @@ def execute(code, **environment):
 def test_help_lists_every_command_with_its_line():
     result = run("--help")
     assert result.exit_code == 0
+    shown = " ".join(result.output.split())  # long lines are broken
     for name, line in COMMANDS.items():
-        assert f"{name} " in result.output
-        assert line in result.output
+        assert f"{name} {line}" in shown
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

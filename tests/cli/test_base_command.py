@@ -176,11 +176,11 @@ def test_a_real_process_fetches_from_the_named_hub(home, empty_folder):
     assert json.loads(again.stdout)["path"] == str(weights)
 
 
-def test_training_needs_a_base_that_makes_gaussians():
+def test_a_base_of_views_is_refused_beside_losses_on_pictures():
     message = refuse(*train("base.id=facelift.mvdiffusion"))
     assert message == (
-        "base: expected a base that makes Gaussians, got facelift.mvdiffusion, which makes views. "
-        "Name one of facelift.tiny, facelift.gslrm."
+        "losses.masked_loss.masked_l2: expected a loss on latents, as facelift.mvdiffusion makes "
+        "views, got one on pictures. Use facelift_loss.min_snr."
     )
 
 

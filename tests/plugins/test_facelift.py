@@ -26,12 +26,14 @@ from mfl_adapt.types import Cameras
 
 def test_components():
     specs = {spec.name: spec for spec in mfl_adapt_facelift.register_components()}
-    assert specs.keys() == {"tiny", "gslrm", "mvdiffusion"}
+    assert specs.keys() == {"tiny", "gslrm", "tiny_views", "mvdiffusion"}
     assert all(isinstance(spec, BaseSpec) for spec in specs.values())
     assert specs["tiny"].contract.size == 64
     contract = specs["gslrm"].contract
     assert (contract.size, contract.patch, contract.depth_reach) == (512, 8, 1.8)
     assert contract.cut_edges == ("bottom",)
+    contract = specs["tiny_views"].contract
+    assert (contract.size, contract.patch, contract.input_views) == (64, 4, (1, 1))
     contract = specs["mvdiffusion"].contract
     assert (contract.size, contract.patch, contract.input_views) == (512, 8, (1, 1))
     assert contract.slots_deg == (270, 225, 180, 90, 0, 315)
@@ -42,10 +44,12 @@ def test_what_can_be_fetched_and_under_which_licence():
     assert {name: spec.makes for name, spec in specs.items()} == {
         "tiny": "gaussians",
         "gslrm": "gaussians",
+        "tiny_views": "views",
         "mvdiffusion": "views",
     }
-    assert specs["tiny"].published is None
-    assert specs["tiny"].licence.name == "Apache-2.0"
+    for name in ("tiny", "tiny_views"):
+        assert specs[name].published is None
+        assert specs[name].licence.name == "Apache-2.0"
     for name, path in {
         "gslrm": "gslrm/ckpt_0000000000021125.pt",
         "mvdiffusion": "mvdiffusion/pipeckpts",
