@@ -47,7 +47,6 @@ from mfl_adapt.models.mvdiffusion.fresh import build_fresh
 from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion, load_mvdiffusion
 from mfl_adapt.models.mvdiffusion.shipped import load_shipped_views
 from mfl_adapt.models.mvdiffusion.training import draw_step, training_step
-from mfl_adapt.models.mvdiffusion.weighting import weighted_loss
 from mfl_adapt.synth import render_sample
 from mfl_adapt.train.optim import build_optimizer
 from mfl_adapt.train.pretrain_views import SIZES
@@ -135,7 +134,7 @@ def train(
                 base.parts,
                 cameras=cameras if posed else None,
             )
-        loss = weighted_loss(result.pred, result.target)
+        loss = torch.nn.functional.mse_loss(result.pred.float(), result.target)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
         optimizer.step()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mfl_adapt.data.collate import collate_views
@@ -33,7 +34,6 @@ from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion, load_mvdiffus
 from mfl_adapt.models.mvdiffusion.parts import Parts
 from mfl_adapt.models.mvdiffusion.saving import save_parts
 from mfl_adapt.models.mvdiffusion.training import draw_step, training_step
-from mfl_adapt.models.mvdiffusion.weighting import weighted_loss
 from mfl_adapt.synth import render_sample
 from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.encodings import join
@@ -120,7 +120,7 @@ def train_denoiser(
         draws = draw_step(batch, shared=generator, own=generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             result = training_step(batch, prompts, draws, parts)
-        loss = weighted_loss(result.pred, result.target)
+        loss = F.mse_loss(result.pred.float(), result.target)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

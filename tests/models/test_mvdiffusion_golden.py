@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from helpers import shared_path
-from mfl_adapt_facelift_loss.min_snr import min_snr_weights
+from mfl_adapt_facelift_loss.min_snr import latent_errors, min_snr_weights
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -17,7 +17,6 @@ from mfl_adapt.models.mvdiffusion.prompts import read_prompt_embeds, tokenize, v
 from mfl_adapt.models.mvdiffusion.sampling import Draws
 from mfl_adapt.models.mvdiffusion.training import StepDraws, draw_step, training_step
 from mfl_adapt.models.mvdiffusion.unet import MVUNet
-from mfl_adapt.models.mvdiffusion.weighting import weighted_loss
 
 pytestmark = pytest.mark.golden
 
@@ -273,8 +272,8 @@ def test_training_step(base, trained, run):
     base.module.requires_grad_(requires_grad=True)
     try:
         step = training_step(encoded, prompts, draws, base.parts, drop_rate=rate)
-        weights = min_snr_weights(step.snr) if run == "snr5_drop" else None
-        loss = weighted_loss(step.pred, step.target, weights)
+        errors = latent_errors(step.pred[None], step.target[None])[0]
+        loss = (errors * min_snr_weights(step.snr) if run == "snr5_drop" else errors).mean()
         loss.backward()
         gradients = {k: v.grad for k, v in base.module.named_parameters()}
     finally:
