@@ -16,10 +16,10 @@ SOURCE = ROOT / "mfl_adapt"
 PLUGINS = ROOT / "plugins"
 
 ROW_1 = {"errors", "types", "checks", "files"}
-ROW_2 = ROW_1 | {"config", "cameras", "images", "plugin"}
+ROW_2 = ROW_1 | {"config", "cameras", "images", "plugin", "scaffold"}
 ROW_3 = ROW_2 | {"synth", "data", "models", "render", "metrics", "adapter"}
 ROW_4 = ROW_3 | {"chain", "pipeline"}
-ROW_5 = ROW_4 | {"evaluate", "doctor", "report", "prepare"}
+ROW_5 = ROW_4 | {"evaluate", "doctor", "report", "prepare", "plugin.testing"}
 ROW_6 = ROW_5 | {"predict", "train", "hub"}
 
 MAY_IMPORT = {
@@ -27,12 +27,12 @@ MAY_IMPORT = {
     "types": {"errors"},
     "checks": {"errors", "types"},
     "files": {"errors"},
-    **dict.fromkeys(["config", "cameras", "plugin"], ROW_1),
+    **dict.fromkeys(["config", "cameras", "plugin", "scaffold"], ROW_1),
     "images": ROW_1 | {"cameras"},
     **dict.fromkeys(["synth", "data", "models", "render", "metrics", "adapter"], ROW_2),
     "chain": ROW_3,
     "pipeline": ROW_3 | {"chain"},
-    **dict.fromkeys(["evaluate", "doctor", "report", "prepare"], ROW_4),
+    **dict.fromkeys(["evaluate", "doctor", "report", "prepare", "plugin.testing"], ROW_4),
     **dict.fromkeys(["predict", "train", "hub"], ROW_5),
     "cli": ROW_6,
     "__main__": {"cli"},
@@ -45,6 +45,7 @@ HEAVY = {"torch", "cv2", "numba", "diffusers", "transformers", "peft", "gsplat"}
 
 WITHOUT_TORCH = {
     **dict.fromkeys(["errors", "types", "checks", "files", "config", "plugin", "cli"], HEAVY),
+    "scaffold": HEAVY,
     **dict.fromkeys(["__init__", "__main__"], HEAVY),
     **dict.fromkeys(["cameras", "images", "synth"], HEAVY - {"cv2"}),
     **dict.fromkeys(["chain", "pipeline", "prepare"], HEAVY),
@@ -53,14 +54,21 @@ WITHOUT_TORCH = {
 
 
 def room_of(path):
-    first = path.relative_to(SOURCE).parts[0]
-    return first.removesuffix(".py")
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return inner_room(parts) or parts[0]
+
+
+def inner_room(parts):
+    """A room that lies inside another one, or None: the kit for plugin authors may use models."""
+    return "plugin.testing" if parts[:2] == ("plugin", "testing") else None
 
 
 def room_imported(one: Import) -> str | None:
     """Room that an import reaches; ``mfl_adapt`` itself offers only its version here."""
     parts = one.target.split(".")
-    return parts[1] if parts[0] == "mfl_adapt" and len(parts) > 1 else None
+    if parts[0] != "mfl_adapt" or len(parts) == 1:
+        return None
+    return inner_room(tuple(parts[1:])) or parts[1]
 
 
 def violations(room, path, package):

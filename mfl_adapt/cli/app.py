@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": "Look for what would make a run fail, before it starts.",
     "data": "Look at recordings, write dataset folders, measure and split them.",
     "cameras": "Look at cameras, normalize them, and map predictions back.",
+    "adapter": "Look at adapters, prove, compare, change and publish them.",
     "base": "List, fetch and verify the frozen base models.",
     "prompts": "Make and check prompt embeddings, which tell views apart.",
     "config": "Show, validate and describe run configurations.",

@@ -6,6 +6,7 @@ Nothing here trains or draws. What can fail cheaply fails first: settings are va
 weights are read, and pictures are read before the base is built.
 """
 
+from mfl_adapt.pipeline.adapted import open_base_of
 from mfl_adapt.pipeline.bases import (
     DEFAULT_BASE,
     contract_of,
@@ -30,6 +31,7 @@ __all__ = [
     "load_base",
     "makes",
     "open_base",
+    "open_base_of",
     "open_data",
     "open_for_training",
     "open_reconstructor",

@@ -279,6 +279,18 @@ class Describes(Protocol):
         ...
 
 
+@runtime_checkable
+class Probed(Protocol):
+    """A base on which the effect of adapters can be measured."""
+
+    def probe(self) -> Tensor:
+        """Return what the network makes of one fixed small input, on the CPU as float32.
+
+        The same network gives the same numbers every time; takes at most a few seconds.
+        """
+        ...
+
+
 class AdapterMethod(Protocol):
     """Says how peft should extend a base."""
 
@@ -420,6 +432,7 @@ __all__ = [
     "LossContext",
     "LossSpec",
     "PreprocessorSpec",
+    "Probed",
     "PublishedWeights",
     "Reader",
     "ReaderSpec",
