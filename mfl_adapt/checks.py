@@ -6,13 +6,16 @@ and torch tensors alike.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from mfl_adapt.errors import ConfigError, RangeError, ShapeError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from mfl_adapt.types import Float
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -79,6 +82,54 @@ def check_finite(where: str, value: Any, *, hint: str = "") -> None:
         )
 
 
+def to_numbers(value: Any, shape: Sequence[int | None]) -> Float:
+    """Turn nested lists of plain numbers, as JSON and TOML hold them, into an array.
+
+    numpy would take texts, truth values and missing numbers for numbers as well.
+
+    Args:
+        value: What the file holds, or an array of numbers.
+        shape: One size per axis; None admits any size.
+
+    Returns:
+        A new float64 array; NaN and infinities pass, for the caller to name.
+
+    Raises:
+        ValueError: If it is anything else, or a number is too large for a float.
+    """
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "iuf":
+            raise ValueError(f"an array of {value.dtype}")
+    elif not _is_nested(value, len(shape)):
+        raise ValueError("something else than lists of numbers")
+    try:
+        numbers = np.array(value, dtype=np.float64)
+    except (OverflowError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    fits = numbers.ndim == len(shape) and all(
+        want in (None, got) for want, got in zip(shape, numbers.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"shape {list(numbers.shape)}")
+    return numbers
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value from a file is a finite number; true and false are none."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    # An infinity or NaN, and a whole number that no float could hold, are none either.
+    return plain and abs(value) <= sys.float_info.max
+
+
+def _is_nested(value: Any, depth: int) -> bool:
+    """Whether a value is lists within lists, this deep, of plain numbers."""
+    if depth == 0:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list | tuple) and all(_is_nested(one, depth - 1) for one in value)
+
+
 def check_settings(
     model: type[ModelT],
     settings: Mapping[str, Any],
@@ -140,6 +191,8 @@ def _describe(model: type[BaseModel], section: str, problems: Sequence[Mapping[s
     """Say what is wrong with one key; several problems are the branches of a union."""
     first = problems[0]
     keys = [str(key) for key in _user_keys(first["loc"])]
+    if first["type"] == "extra_forbidden":  # the last one is the user's, whatever it looks like
+        keys = [str(key) for key in (*_user_keys(first["loc"][:-1]), first["loc"][-1])]
     inside = " of ".join(part for part in (".".join(keys[:-1]), section) if part)
     within = f" in {inside}" if inside else ""
     if first["type"] == "extra_forbidden":

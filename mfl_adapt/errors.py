@@ -23,9 +23,24 @@ its traceback.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 2000
+"""Characters of a message; whoever mends a file reads no more."""
+
 
 class MflAdaptError(Exception):
     """Root of all errors that a user can cause and mend."""
+
+    def __str__(self) -> str:
+        """One line of bounded length that any terminal can show.
+
+        Messages quote names and values from files. A line break or an escape sequence in one must
+        not reach the terminal, which would obey it, nor a list of thousands bury the reason.
+        Lines are joined by spaces, as messages of other libraries have several.
+        """
+        text = " ".join(line.strip() for line in super().__str__().splitlines())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - 500]} ... {text[-400:]}"
+        return show_plainly(text)
 
 
 class ShapeError(MflAdaptError, ValueError):
@@ -78,6 +93,15 @@ class HubError(MflAdaptError, RuntimeError):
 
 class StorageError(MflAdaptError, OSError):
     """A file or folder that could not be written whole."""
+
+
+def show_plainly(text: str) -> str:
+    """Return a text in which whatever is no visible character is written as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """The cameras in ``opencv_cameras.json``, checked number by number."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfl_adapt.cameras.projection import to_w2c
+from mfl_adapt.cameras.limits import LARGEST_SIDE, check_limits
+from mfl_adapt.cameras.projection import off_rotation, to_w2c
+from mfl_adapt.checks import is_number, to_numbers
 from mfl_adapt.errors import DataError
-from mfl_adapt.files import read_json
-from mfl_adapt.types import Cameras
+from mfl_adapt.files import find_inside, read_json
+from mfl_adapt.types import Cameras, RawCamera
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Float
@@ -101,13 +102,32 @@ def _read_frame(file: Path, index: int, entry: Any) -> Frame:
     name = entry.get("view_name", Path(relative).stem)
     if not isinstance(name, str):
         raise DataError(f"{where}.view_name: expected a name, got {name!r:.60}.")
-    return Frame(
+    frame = Frame(
         name=name,
-        picture=file.parent / relative,
+        picture=_picture(where, file.parent, relative),
         c2w=_pose(where, _required(where, entry, "w2c")),
         fxfycxcy=np.array([_number(where, entry, key) for key in ("fx", "fy", "cx", "cy")]),
         size=_size(where, entry),
     )
+    height, width = frame.size or (1, 1)
+    check_limits(_raw(frame, height, width), where)
+    return frame
+
+
+def _raw(frame: Frame, height: int, width: int) -> RawCamera:
+    fx, fy, cx, cy = (float(value) for value in frame.fxfycxcy)
+    rows = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in frame.c2w)
+    return RawCamera(rows, (fx, fy, cx, cy), height, width)
+
+
+def _picture(where: str, folder: Path, relative: str) -> Path:
+    try:
+        return find_inside(folder, relative)
+    except ValueError as error:
+        raise DataError(
+            f"{where}.file_path: {error}. Paths are relative to the camera file; move the picture "
+            f"beside it."
+        ) from error
 
 
 def _required(where: str, entry: Mapping[str, Any], key: str) -> Any:
@@ -120,8 +140,7 @@ def _required(where: str, entry: Mapping[str, Any], key: str) -> Any:
 
 def _number(where: str, entry: Mapping[str, Any], key: str) -> float:
     value = _required(where, entry, key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    if not is_number(value):
         raise DataError(
             f"{where}.{key}: expected a finite number of pixels, got {value!r:.40}. Calibrate this "
             f"camera again."
@@ -135,7 +154,9 @@ def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
     if "w" not in entry and "h" not in entry:
         return None
     sides = [_required(where, entry, key) for key in ("h", "w")]
-    if not all(isinstance(s, int | float) and s == s // 1 and s > 0 for s in sides):
+    if not all(
+        is_number(side) and side == side // 1 and 0 < side <= LARGEST_SIDE for side in sides
+    ):
         raise DataError(f"{where}: expected w and h as whole numbers of pixels, got {sides[::-1]}.")
     return int(sides[0]), int(sides[1])
 
@@ -143,8 +164,8 @@ def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
 def _pose(where: str, rows: Any) -> "Float":
     # World to camera in the file, camera to world out of it.
     try:
-        w2c = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
+        w2c = to_numbers(rows, (4, 4))
+    except ValueError:
         w2c = np.empty(0)
     if w2c.shape != (4, 4):
         raise DataError(f"{where}.w2c: expected 4 rows of 4 numbers, got {rows!r:.60}.")
@@ -154,7 +175,7 @@ def _pose(where: str, rows: Any) -> "Float":
             f"again, or leave it out of the reader's views."
         )
     rotation = w2c[:3, :3]
-    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    error = off_rotation(rotation)
     if error > RIGID or np.abs(w2c[3] - [0, 0, 0, 1]).max() > RIGID:
         raise DataError(
             f"{where}.w2c: expected a rotation and a translation, got rows that are off "

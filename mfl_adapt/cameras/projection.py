@@ -6,6 +6,7 @@ pixel is (0.5, 0.5). Leading axes broadcast, so one call serves one camera or ma
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,22 @@ import numpy as np
 if TYPE_CHECKING:
     from mfl_adapt.types import Float
 
+_WELL_BEYOND_1 = 1e6
+
 
 def to_w2c(c2w: Float) -> Float:
     """Invert poses [..., 4, 4]; the inverse of an inverse is the pose again."""
     return np.linalg.inv(np.asarray(c2w, dtype=np.float64))
+
+
+def off_rotation(matrix: Float) -> float:
+    """How far a 3 x 3 matrix is from orthonormal: the largest entry of ``M M^T - 1``.
+
+    Infinite where an entry is not finite or far beyond 1, whose square might not be a number.
+    """
+    if not np.abs(matrix).max() <= _WELL_BEYOND_1:
+        return math.inf
+    return float(np.abs(matrix @ matrix.T - np.eye(3)).max())
 
 
 def pixel_grid(height: int, width: int) -> Float:

@@ -184,7 +184,7 @@ def _without_replaced(
     That one preset replaces a component of another is no news to the user.
     """
     name = COMPONENT_KEYS.get(keys)
-    if name is None or name not in above or below.get(name) in {None, above[name]}:
+    if name is None or name not in above or below.get(name) in (None, above[name]):
         return below
     dropped = sorted(set(below) - {name} - set(above))
     if dropped and high.kind != "preset":

@@ -106,9 +106,29 @@ def load_config(
     if added or removed:
         layers.append(apply_plugins(loaded.config.plugins, added, removed))
         loaded = loaded.relayered(layers)
+    _check_plugins(loaded)
     for note in loaded.merged.notes:
         logger.info("%s", note)
     return loaded
+
+
+def _check_plugins(loaded: LoadedConfig) -> None:
+    """Refuse a file of Python that only a configuration file names.
+
+    Such a file is run. A configuration comes from anybody; what runs is for the user to say.
+
+    Raises:
+        ConfigError: If there is one that the command line and the environment do not name.
+    """
+    for index, entry in enumerate(loaded.config.plugins):
+        origin = loaded.merged.locate(("plugins", index))
+        from_file = origin is not None and origin.kind in {"file", "preset"}
+        if from_file and entry not in loaded.named and not entry.isidentifier():
+            raise ConfigError(
+                f"{loaded.place(('plugins', index))}: plugins: expected names of installed "
+                f"plugins, got {entry!r}. A configuration must not name code to run: give a "
+                f"file yourself with --plugins {entry}."
+            )
 
 
 def _layer_name(path: Path) -> Layer:

@@ -181,7 +181,8 @@ class RunConfig(Section):
     views_base: BaseChoice | None = None
     """The frozen model that turns one picture into views; ``predict`` alone uses it."""
     plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Active plugins: names of installed ones, or paths of single-file ones (./rat.py)."""
+    """Active plugins: names of installed ones. A plugin that is a single file (./rat.py) is run, so
+    that only --plugins, --set and the environment may name it, no file."""
     data: Data = Data()
     """Which pictures a run sees, and what happens to them before the model."""
     losses: dict[str, LossTerm] = {}

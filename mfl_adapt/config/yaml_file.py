@@ -8,10 +8,31 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    ScalarEvent,
+)
 
 from mfl_adapt.config.layers import Keys, Kind, Layer, Origin, normalize
 from mfl_adapt.errors import ConfigError
+from mfl_adapt.files import read_bounded
+
+LARGEST_FILE = 2**18
+"""In bytes; the longest of our presets takes 3 kB."""
+_DEEPEST, _MOST_VALUES = 50, 20_000
+_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
+# What ruamel lets through where a text is no YAML, beside its own errors: numbers of thousands of
+# digits, months beyond December, tags without a name.
+PARSER_FAULTS = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(AssertionError, NotImplementedError, RecursionError),
+)
+
+Sized = dict[str, int]
+Open = list[tuple[str | None, int]]
 
 
 def display(path: Path) -> str:
@@ -58,7 +79,7 @@ def _read_text(path: Path, where: str) -> str:
         ConfigError: If it is missing, is no file, or holds something else than UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bounded(path, LARGEST_FILE).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(
             f"{where}: expected a configuration file, got none. Check the path."
@@ -81,34 +102,86 @@ def _parse(text: str, where: str) -> Any:
         ConfigError: If the text is not valid YAML.
     """
     try:
-        _check_aliases(text, where)
+        check_structure(text, where)
         return YAML(typ="rt", pure=True).load(text)
+    except ConfigError:
+        raise
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}" if mark and "\n" in text else where
         raise ConfigError(f"{place}: {_explain(error, text)}") from error
-    except YAMLError as error:
-        reason = " ".join(str(error).split())
+    except (YAMLError, *PARSER_FAULTS) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"{where}: expected YAML text, got {reason}. Rewrite it.") from error
 
 
-def _check_aliases(text: str, where: str) -> None:
-    """Refuse a value that contains itself, for which the loader would put null.
+def check_structure(text: str, where: str) -> None:
+    """Refuse what a few lines of YAML can do to a program that loads them.
+
+    Aliases of aliases stand for billions of values, brackets in brackets exhaust the stack, a tag
+    asks for an object, and a directive changes what words mean. All this is seen here in the
+    stream of events, before anything is built.
+
+    Args:
+        text: The YAML.
+        where: Its name, for messages.
 
     Raises:
-        ConfigError: If there is one.
+        ConfigError: If there is any of it.
+        YAMLError: If the text is no YAML.
     """
-    open_anchors: list[str | None] = []
+    sizes: Sized = {}
+    # Anchor and number of values of every collection that is open; the first is the document.
+    open_ones: Open = [(None, 0)]
     for event in YAML(typ="rt", pure=True).parse(text):
+        _check_event(event, where)
+        if isinstance(event, (CollectionStartEvent, ScalarEvent)) and event.anchor:
+            _check_anchor(event, sizes, open_ones, where)
+        anchor, count = None, 0
         if isinstance(event, CollectionStartEvent):
-            open_anchors.append(event.anchor)
+            open_ones.append((event.anchor, 1))
         elif isinstance(event, CollectionEndEvent):
-            open_anchors.pop()
-        elif isinstance(event, AliasEvent) and event.anchor in open_anchors:
+            anchor, count = open_ones.pop()
+        elif isinstance(event, AliasEvent):
+            _check_alias(event, open_ones, where)
+            count = sizes.get(event.anchor, 1)
+        elif isinstance(event, ScalarEvent):
+            anchor, count = event.anchor, 1
+        sizes |= {anchor: count} if anchor else {}
+        outer, so_far = open_ones[-1]
+        open_ones[-1] = (outer, so_far + count)
+        if len(open_ones) > _DEEPEST or so_far + count > _MOST_VALUES:
             raise ConfigError(
-                f"{where}:{event.start_mark.line + 1}: expected plain values, got one that "
-                f"contains itself, '*{event.anchor}'. Remove the alias."
+                f"{where}:{event.start_mark.line + 1}: expected at most {_MOST_VALUES} values, "
+                f"{_DEEPEST} deep, aliases counted out, got more. This is no configuration."
             )
+
+
+def _check_anchor(event: Any, sizes: Sized, open_ones: Open, where: str) -> None:
+    if event.anchor in sizes or event.anchor in {anchor for anchor, _ in open_ones}:
+        raise ConfigError(
+            f"{where}:{event.start_mark.line + 1}: expected each anchor once, got "
+            f"'&{event.anchor}' again. Rename one."
+        )
+
+
+def _check_alias(event: AliasEvent, open_ones: Open, where: str) -> None:
+    if event.anchor in {anchor for anchor, _ in open_ones}:
+        raise ConfigError(
+            f"{where}:{event.start_mark.line + 1}: expected plain values, got one that "
+            f"contains itself, '*{event.anchor}'. Remove the alias."
+        )
+
+
+def _check_event(event: Any, where: str) -> None:
+    place = f"{where}:{event.start_mark.line + 1}"
+    if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
+        raise ConfigError(f"{place}: expected plain YAML 1.2, got a directive. Remove the line.")
+    tag = getattr(event, "tag", None)
+    if tag is not None and str(tag) not in _TAGS:
+        raise ConfigError(
+            f"{place}: expected plain values, got one with the tag {str(tag)[:60]!r}. Remove it."
+        )
 
 
 def _explain(error: MarkedYAMLError, text: str) -> str:

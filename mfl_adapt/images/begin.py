@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfl_adapt.cameras.lens import check_lens, is_straight
+from mfl_adapt.cameras.limits import check_limits
+from mfl_adapt.cameras.projection import off_rotation
 from mfl_adapt.errors import DataError
 from mfl_adapt.images.digest import digest_views
 from mfl_adapt.images.lens import straighten
@@ -144,6 +146,7 @@ def _checked(view: RawView, where: str) -> RawCamera:
             f"{where}: expected positive focal lengths, got {camera.fxfycxcy[0]:g} and "
             f"{camera.fxfycxcy[1]:g}. A mirrored camera has no picture; check the calibration."
         )
+    check_limits(camera, where)
     pose = _rigid(np.array(camera.c2w, np.float64), where)
     first, second, third, last = ((float(a), float(b), float(c), float(d)) for a, b, c, d in pose)
     fx, fy, cx, cy = (float(value) for value in camera.fxfycxcy)
@@ -198,7 +201,7 @@ def _check_numbers(camera: RawCamera, where: str) -> None:
 
 def _rigid(c2w: Float, where: str) -> Float:
     rotation = c2w[:3, :3]
-    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    error = off_rotation(rotation)
     if error > _RIGID or np.abs(c2w[3] - [0, 0, 0, 1]).max() > _RIGID:
         raise DataError(
             f"{where}: expected a rotation and a translation, got rows that are off orthonormal "

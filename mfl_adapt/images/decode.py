@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_bounded
 from mfl_adapt.images.containers import JPEG_SIGNATURE, PNG_SIGNATURE, bare_png, check_jpeg
 from mfl_adapt.images.depth import to_8_bit
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes
+
+_LARGEST_FILE = 2**30
 
 
 class Picture(NamedTuple):
@@ -42,10 +45,11 @@ def load_picture(path: Path, bits: Literal[8, 16] = 8) -> Picture:
         DataError: If the file is missing, unreadable, truncated, damaged or of another kind.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_bounded(path, _LARGEST_FILE)
+    except (OSError, ValueError) as error:  # a name with a null is no path
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{path}: expected a PNG or JPEG file, got {error.strerror or error}. "
+            f"{path}: expected a PNG or JPEG file, got {reason}. "
             f"Check the path and its permissions."
         ) from error
     return decode_picture(data, str(path), bits)

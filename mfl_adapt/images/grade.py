@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from mfl_adapt.checks import check_shape
+from mfl_adapt.checks import check_shape, is_number
 from mfl_adapt.errors import DataError
 from mfl_adapt.files import read_json
 
@@ -235,7 +235,7 @@ def _to_measure(path: Path, entry: Any, where: str) -> ViewMeasure:
 
 def _number(path: Path, entry: Any, key: str, where: str) -> float:
     value = entry.get(key) if isinstance(entry, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise DataError(
             f"{path}: expected a finite number under '{key}' in {where}, got {value!r}. Measure "
             "the dataset again."

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mfl_adapt.errors import CheckpointError
-from mfl_adapt.files import write_atomically
+from mfl_adapt.files import find_inside, write_atomically
 
 HOME_VARIABLE = "MFL_HOME"
 RECORD = "fetched.json"
@@ -85,7 +85,7 @@ def read_fetched(id: str) -> Fetched | None:
         return _parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: expected the record of a download, got a damaged file "
             f"({type(error).__name__}: {error}). Delete {path.parent} and fetch {id} again."
@@ -127,14 +127,22 @@ def _parse(content: dict[str, Any]) -> Fetched:
     """Read a record.
 
     Raises:
-        LookupError: If it names no file of its own as the checkpoint; other oddities raise
-            other errors of Python's own.
+        LookupError: If it names no file of its own as the checkpoint.
+        TypeError: If a value is of another kind.
+        ValueError: If a file lies elsewhere or has a negative size.
     """
     files = {
-        str(name): FetchedFile(int(file["size"]), str(file["sha256"]))
+        name: FetchedFile(file["size"], file["sha256"])
         for name, file in content.pop("files").items()
     }
     fetched = Fetched(**content, files=files)
+    texts = [value for key, value in content.items()] + [one.sha256 for one in files.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("something else than a text")
+    for name, file in files.items():
+        find_inside(Path(), name)
+        if type(file.size) is not int or file.size < 0:
+            raise ValueError(f"{file.size!r:.40} bytes in {name}")
     if fetched.entry != "." and fetched.entry not in files:
         raise LookupError(fetched.entry)
     return fetched

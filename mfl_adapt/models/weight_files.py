@@ -22,6 +22,7 @@ Kind = Literal["torch", "safetensors"]
 
 # What torch.load and zipfile can raise for a damaged or hostile archive; torch documents few.
 _READ_ERRORS = (
+    SafetensorError,  # of a torch archive that is called .safetensors
     RuntimeError,
     EOFError,
     OSError,
@@ -117,6 +118,10 @@ def _check_archive(path: Path) -> None:
         BadZipFile: If the archive is cut off or a record has changed.
     """
     with zipfile.ZipFile(path) as archive:
+        # torch never compresses; a kilobyte that unpacks to a terabyte is somebody's trap.
+        packed = [one.filename for one in archive.infolist() if one.compress_type]
+        if packed:
+            raise zipfile.BadZipFile(f"{packed[0]} is compressed, as torch.save never leaves it")
         # torch.serialization.set_crc32_options(False) leaves every checksum at zero.
         has_checksums = any(record.CRC for record in archive.infolist())
         broken = archive.testzip() if has_checksums else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ _TYPES = {
 }
 _LARGEST_HEADER = 65536
 _END = b"end_header\n"
+_COUNT = re.compile("[0-9]{1,18}")
 # Coefficients above degree 0, all three colours together, by degree.
 _REST_COUNTS = (0, 9, 24, 45)
 
@@ -61,14 +63,22 @@ def read_ply(path: Path) -> Gaussians:
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     if not (length > 0).all():
         raise DataError(f"{path}: expected rotations of a length above 0, got a quaternion of 0s.")
-    fields = (
-        x,
-        quats / length,
-        np.exp(_columns(vertices, [f"scale_{index}" for index in range(3)], path)),
-        1.0 / (1.0 + np.exp(-_columns(vertices, ["opacity"], path)[:, 0])),
-        _coefficients(vertices, path),
-    )
-    return Gaussians(*(torch.from_numpy(field.astype(np.float32))[None] for field in fields))
+    logs = _columns(vertices, [f"scale_{index}" for index in range(3)], path)
+    # Beyond float32 a size, a position or a colour is infinite, and a logit just 0 or 1.
+    with np.errstate(over="ignore", under="ignore"):
+        fields = (
+            x.astype(np.float32),
+            (quats / length).astype(np.float32),
+            np.exp(logs).astype(np.float32),
+            (1.0 / (1.0 + np.exp(-_columns(vertices, ["opacity"], path)[:, 0]))).astype(np.float32),
+            _coefficients(vertices, path).astype(np.float32),
+        )
+    if not all(np.isfinite(field).all() for field in fields):
+        raise DataError(
+            f"{path}: expected numbers that float32 can hold, got larger ones. The file is "
+            f"damaged; write it again."
+        )
+    return Gaussians(*(torch.from_numpy(field)[None] for field in fields))
 
 
 def _read_vertices(path: Path) -> NDArray[np.void]:
@@ -94,7 +104,7 @@ def _read_vertices(path: Path) -> NDArray[np.void]:
     elements = [word for word in words if word[0] == "element"]
     properties = [word[1:] for word in words if word[0] == "property"]
     counts = [word[2] for word in elements if len(word) == 3 and word[1] == "vertex"]
-    if len(elements) != 1 or not counts or not counts[0].isdecimal():
+    if len(elements) != 1 or not counts or not _COUNT.fullmatch(counts[0]):
         raise DataError(f"{path}: expected vertices alone, got other elements in the header.")
     if any(len(entry) != 2 or entry[0] not in _TYPES for entry in properties):
         raise DataError(f"{path}: expected plain number properties, got lists or unknown types.")
@@ -102,7 +112,9 @@ def _read_vertices(path: Path) -> NDArray[np.void]:
     if not names or len(set(names)) < len(names):
         raise DataError(f"{path}: expected properties, each once, got {' '.join(names) or 'none'}.")
     kind = np.dtype([(name, _TYPES[word]) for word, name in properties])
-    count, body = int(counts[0]), content[end + len(_END) :]
+    count, body = int(counts[0]), memoryview(content)[end + len(_END) :]
+    if not count:
+        raise DataError(f"{path}: expected at least one Gaussian, got none. Write it again.")
     if len(body) != count * kind.itemsize:
         raise DataError(
             f"{path}: expected {count * kind.itemsize} bytes for {count} Gaussians, got "
@@ -123,8 +135,10 @@ def _columns(vertices: NDArray[np.void], names: list[str], path: Path) -> NDArra
             f"{path}: expected the property {missing[0]} of Gaussians, got none. This PLY file "
             "holds plain points or a mesh."
         )
-    values = np.stack([vertices[name].astype(np.float64) for name in names], axis=1)
-    if not np.isfinite(values).all():
+    with np.errstate(invalid="ignore"):  # some kinds of NaN complain when they are converted
+        values = np.stack([vertices[name].astype(np.float64) for name in names], axis=1)
+    # Larger ones are infinite as float32, and so are their squares as float64.
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():
         raise DataError(f"{path}: expected finite numbers, got others in {', '.join(names)}.")
     return values
 

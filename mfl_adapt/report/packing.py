@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfl_adapt.checks import check_finite
-from mfl_adapt.errors import RangeError
+from mfl_adapt.errors import DataError, RangeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mfl_adapt.types import Gaussians
 
 _C0 = 0.28209479177387814
@@ -61,3 +63,28 @@ def pack_splats(gaussians: Gaussians, where: str) -> bytes:
     unit = fields["quats"] / np.maximum(length, np.finfo(np.float64).tiny)
     splats["quat"] = np.clip(np.rint(unit * 128 + 128), 0, 255)
     return splats.tobytes()
+
+
+def read_splats(file: Path) -> bytes:
+    """Read what ``pack_splats`` makes from a ``.splat`` file.
+
+    Raises:
+        DataError: If the file cannot be read, is cut short, or holds positions or sizes that are
+            not finite.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: expected a readable file, got {error.strerror}.") from error
+    if not data or len(data) % SPLAT_BYTES:
+        raise DataError(
+            f"{file}: expected Gaussians of {SPLAT_BYTES} bytes each, got {len(data)} bytes. The "
+            f"file is damaged; write it again."
+        )
+    splats = np.frombuffer(data, _SPLAT)
+    if not (np.isfinite(splats["mean"]).all() and np.isfinite(splats["scale"]).all()):
+        raise DataError(
+            f"{file}: expected finite positions and sizes, got others. The file is damaged; write "
+            f"it again."
+        )
+    return data

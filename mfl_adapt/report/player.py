@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mfl_adapt.checks import is_number
 from mfl_adapt.errors import DataError
-from mfl_adapt.files import read_json, write_atomically
+from mfl_adapt.files import find_inside, read_json, write_atomically
 from mfl_adapt.render.ply import read_ply
-from mfl_adapt.report.packing import SPLAT_BYTES
+from mfl_adapt.report.packing import read_splats
 from mfl_adapt.report.viewer import encode_splats, fill_page, page_settings, to_script
 
 if TYPE_CHECKING:
@@ -99,16 +99,7 @@ def _encode_file(file: Path) -> str:
     if file.suffix.lower() != ".splat":
         return encode_splats(read_ply(file), str(file))
     # A .splat file holds what the page reads, byte for byte.
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: expected a readable file, got {error.strerror}.") from error
-    if not data or len(data) % SPLAT_BYTES:
-        raise DataError(
-            f"{file}: expected Gaussians of {SPLAT_BYTES} bytes each, got {len(data)} bytes. The "
-            f"file is damaged; write it again."
-        )
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(read_splats(file)).decode("ascii")
 
 
 def read_sequence(file: Path) -> tuple[float, list[SequenceFrame]]:
@@ -123,7 +114,7 @@ def read_sequence(file: Path) -> tuple[float, list[SequenceFrame]]:
     content = read_json(file, holds="a sequence")
     content = content if isinstance(content, dict) else {}
     fps, frames = content.get("fps"), content.get("frames")
-    if not isinstance(fps, int | float) or isinstance(fps, bool) or not 0 < fps < math.inf:
+    if not is_number(fps) or fps <= 0:
         raise DataError(f"{file}: expected fps, a number of frames per second, got {fps!r:.40}.")
     if not isinstance(frames, list) or not frames:
         raise DataError(f"{file}: expected a list of frames, got {frames!r:.40}.")
@@ -137,7 +128,12 @@ def _read_frame(file: Path, index: int, entry: Any) -> SequenceFrame:
     for key in ("name", "folder", "ply"):
         if not isinstance(texts.get(key), str):
             raise DataError(f"{where}.{key}: expected text, got {texts.get(key)!r:.40}.")
-    return SequenceFrame(texts["name"], file.parent / texts["folder"] / texts["ply"])
+    try:
+        return SequenceFrame(
+            texts["name"], find_inside(file.parent, f"{texts['folder'] or '.'}/{texts['ply']}")
+        )
+    except ValueError as error:
+        raise DataError(f"{where}: {error}. Write the sequence again.") from error
 
 
 def _move_beside(folder: Path, blocks: list[str]) -> None:

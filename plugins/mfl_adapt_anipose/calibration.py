@@ -6,7 +6,6 @@ Every section but ``metadata`` is a camera: ``name``, ``size`` [width, height], 
 half a pixel further up and left, so 0.5 px are added to the principal point.
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from mfl_adapt.cameras.limits import LARGEST, check_limits
+from mfl_adapt.checks import to_numbers
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_bounded
 from mfl_adapt.types import RawCamera
 
+LARGEST_FILE = 10_000_000
+"""In bytes; a camera takes about one thousand."""
 _HALF_PIXEL = 0.5
 
 
@@ -67,11 +71,11 @@ def read_calibration(file: Path) -> dict[str, CalibratedCamera]:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(file, LARGEST_FILE).decode())
     except OSError as error:
         raise DataError(f"{file}: expected a calibration, got {error.strerror}.") from error
-    except ValueError as error:  # malformed TOML, or no text
-        reason = " ".join(str(error).split())
+    except (ValueError, RecursionError) as error:  # malformed TOML, or no text
+        reason = " ".join(str(error).split())[:200]
         raise DataError(f"{file}: expected TOML, got {reason}. Calibrate again.") from error
 
 
@@ -92,7 +96,7 @@ def _camera(where: str, section: Mapping[str, Any]) -> RawCamera:
     if not isinstance(fisheye, bool):
         raise DataError(f"{where}.fisheye: expected true or false, got {fisheye!r:.40}.")
     distortion = _distortion(where, section, fisheye=fisheye)
-    return RawCamera(
+    camera = RawCamera(
         c2w=_pose(where, section),
         fxfycxcy=(
             float(matrix[0, 0]),
@@ -106,6 +110,8 @@ def _camera(where: str, section: Mapping[str, Any]) -> RawCamera:
         distortion=distortion if fisheye or any(distortion) else (),
         skew=float(matrix[0, 1]),
     )
+    check_limits(camera, where)
+    return camera
 
 
 def _distortion(where: str, section: Mapping[str, Any], *, fisheye: bool) -> tuple[float, ...]:
@@ -145,18 +151,15 @@ def _numbers(
         known = ", ".join(sorted(section)) or "none"
         raise DataError(f"{where}: expected key {key!r}, got only {known}. Calibrate again.")
     try:
-        values = np.array(section[key], dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.full((), math.nan)
-    fits = values.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, values.shape, strict=False)
-    )
-    if not fits:
+        values = to_numbers(section[key], shape)
+    except ValueError as error:
         rule = " x ".join("any" if size is None else str(size) for size in shape)
-        raise DataError(f"{where}.{key}: expected {rule} numbers, got {section[key]!r:.60}.")
-    if not np.isfinite(values).all():
         raise DataError(
-            f"{where}.{key}: expected finite numbers, got NaN or an infinity. The calibration did "
-            f"not converge; calibrate again."
+            f"{where}.{key}: expected {rule} numbers, got {section[key]!r:.60}."
+        ) from error
+    if not (np.abs(values) <= LARGEST).all():
+        raise DataError(
+            f"{where}.{key}: expected finite numbers, got NaN, an infinity or one beyond "
+            f"{LARGEST:g}. The calibration did not converge; calibrate again."
         )
     return values

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mfl_adapt.errors import DataError
 
+from .calibration import LARGEST_FILE
 from .config import VideosConfig
 
 _CALIBRATIONS = ("calibration.toml", "calibration/calibration.toml")
@@ -16,7 +17,6 @@ _VIDEOS = tuple(
     for name in ("{trial}-cam{camera}.*", "{camera}.*")
 )
 _SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm")
-_LARGEST_CALIBRATION = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def can_read(path: Path) -> bool:
 
 
 def _is_calibration(path: Path) -> bool:
-    if path.stat().st_size > _LARGEST_CALIBRATION:
+    if path.stat().st_size > LARGEST_FILE:
         return False
     return "[cam_" in path.read_text(encoding="utf-8")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import find_inside
 
 from .discover import model_file
 from .lenses import MODELS, ModelCamera, check_camera
@@ -65,12 +66,23 @@ def read_model(folder: Path) -> tuple[dict[int, ModelCamera], list[ModelImage]]:
                 f"{image.where}: expected a camera of the model ({known}), got "
                 f"{image.camera_id}. Export cameras and images together."
             )
+        _check_name(folder, image)
         if image.name in images:
             raise DataError(f"{image.where}: expected every picture once, got {image.name} again.")
         images[image.name] = image
     if not images:
         raise DataError(f"{file}: expected registered pictures, got none. Reconstruct again.")
     return cameras, [images[name] for name in sorted(images)]
+
+
+def _check_name(folder: Path, image: ModelImage) -> None:
+    try:
+        find_inside(folder, image.name)
+    except ValueError as error:
+        raise DataError(
+            f"{image.where}: expected the name of a picture inside the pictures' folder, got "
+            f"{image.name[:200]!r}. Export the model again."
+        ) from error
 
 
 def _required(folder: Path, stem: str) -> Path:
@@ -104,6 +116,18 @@ class _Cursor:
             )
         self._at += count
 
+    def close(self) -> None:
+        """Hold the file to have ended.
+
+        Raises:
+            DataError: If it has not.
+        """
+        if left := len(self._data) - self._at:
+            raise DataError(
+                f"{self.file}: expected the end of the file, got {left} more bytes. It is damaged "
+                f"or of another kind; export it again."
+            )
+
     def text(self, what: str) -> str:
         """Read a string that ends with a null byte."""
         end = self._data.find(b"\0", self._at)
@@ -129,6 +153,7 @@ def _binary_cameras(file: Path) -> Iterator[ModelCamera]:
         model = names[number]
         params = cursor.take(f"{len(MODELS[model].params)}d", what)
         yield ModelCamera(f"{file}: {what}", camera_id, model, width, height, params)
+    cursor.close()
 
 
 def _binary_images(file: Path) -> Iterator[ModelImage]:
@@ -141,6 +166,7 @@ def _binary_images(file: Path) -> Iterator[ModelImage]:
         (points,) = cursor.take("Q", what)
         cursor.skip(24 * points, f"the points of {what}")
         yield ModelImage(f"{file}: {what}", name, camera_id, tuple(pose[:4]), tuple(pose[4:]))
+    cursor.close()
 
 
 def _text_cameras(file: Path) -> Iterator[ModelCamera]:

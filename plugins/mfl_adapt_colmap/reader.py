@@ -1,5 +1,6 @@
 """Reads COLMAP's reconstructions."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfl_adapt.cameras.limits import LARGEST
 from mfl_adapt.errors import ConfigError, DataError
 from mfl_adapt.images import (
     Picture,
@@ -189,8 +191,10 @@ def _check_complete(scene: Scene, groups: dict[str, list[ModelImage]]) -> None:
 def _pose(image: ModelImage) -> tuple[tuple[float, float, float, float], ...]:
     # Camera to world, row-major 4x4.
     quaternion, translation = np.array(image.quaternion), np.array(image.translation)
-    length = float(np.linalg.norm(quaternion))
-    if not np.isfinite(translation).all() or not abs(length - 1.0) <= _UNIT:
+    # Squares of larger numbers overflow.
+    small = (np.abs([*quaternion, *translation]) <= LARGEST).all()
+    length = float(np.linalg.norm(quaternion)) if small else math.nan
+    if not abs(length - 1.0) <= _UNIT:
         raise DataError(
             f"{image.where}: expected a unit quaternion and a finite translation, got length "
             f"{length:g} and {translation.tolist()}. Export the model again."

@@ -8,13 +8,13 @@ pixel centres at +0.5, before any undistortion; null or an absent view saw nothi
 """
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mfl_adapt.cameras import history, triangulate
+from mfl_adapt.checks import is_number
 from mfl_adapt.errors import DataError
 from mfl_adapt.files import read_json
 from mfl_adapt.types import Sample
@@ -98,8 +98,4 @@ class Keypoints:
 
 
 def _is_numbers(value: Any, count: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == count
-        and all(isinstance(one, int | float) and math.isfinite(one) for one in value)
-    )
+    return isinstance(value, list) and len(value) == count and all(is_number(one) for one in value)

@@ -65,5 +65,5 @@ class FocalAspect:
                     expected=f"fx / fy = 1 within {self._tolerance:g}",
                     remedy="Check whether the picture was stretched, or fx and fy scaled by "
                     "different factors than the picture.",
-                    excess=error / self._tolerance,
+                    excess=error / self._tolerance if np.isfinite(error) else np.inf,
                 )

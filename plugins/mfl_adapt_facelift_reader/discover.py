@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mfl_adapt.errors import DataError
-from mfl_adapt.files import read_json
+from mfl_adapt.files import find_inside, read_json
 
 CAMERAS = "opencv_cameras.json"
 SUMMARY = "dataset.json"
@@ -78,7 +78,17 @@ def find_samples(path: Path, layout: LayoutName = "gslrm") -> list[SampleFolder]
             f"{path}: expected sample folders that hold {file}, got none. Point data.path at the "
             f"dataset folder, at one sample, or at a list file."
         )
-    return [SampleFolder(name, path / name) for name in names]
+    return [SampleFolder(name, _sample_folder(path, name)) for name in names]
+
+
+def _sample_folder(path: Path, name: str) -> Path:
+    try:
+        return find_inside(path, name)
+    except ValueError as error:
+        raise DataError(
+            f"{path / SUMMARY}: expected names of folders beside it under 'samples', got "
+            f"{name[:200]!r}. Make the dataset again."
+        ) from error
 
 
 def _recognizes(path: Path, file: str) -> bool:

@@ -4,6 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mfl_adapt.cameras.camera_file import RIGID
+from mfl_adapt.cameras.lens import check_lens
+from mfl_adapt.cameras.limits import check_limits
+from mfl_adapt.cameras.projection import off_rotation
+from mfl_adapt.checks import is_number
 from mfl_adapt.errors import DataError
 from mfl_adapt.files import read_json
 from mfl_adapt.types import Provenance, RawCamera, Similarity
@@ -28,7 +35,7 @@ def read_history(folder: Path, num_views: int) -> tuple[Provenance, ...]:
         return ()
     content = read_json(file)
     try:
-        schema = int(content.get("schema", 1))
+        schema = _index(content.get("schema", 1))
         steps = tuple(_step(entry) for entry in content["steps"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -71,16 +78,16 @@ def _check_counts(file: Path, steps: Sequence[Provenance], num_views: int) -> No
 def _step(entry: Mapping[str, Any]) -> Provenance:
     world = entry["world"]
     return Provenance(
-        step=str(entry["step"]),
+        step=_text(entry["step"]),
         params=dict(entry["params"]),
-        digest=str(entry["digest"]),
+        digest=_text(entry["digest"]),
         pixel_maps=tuple(_matrix(rows) for rows in entry["pixel_maps"]),
         world=Similarity(
-            scale=float(world["scale"]),
-            rotation=_matrix(world["rotation"]),
+            scale=_scale(world["scale"]),
+            rotation=_rotation(world["rotation"]),
             translation=_row(world["translation"]),
         ),
-        order=tuple(int(index) for index in entry.get("order", ())),
+        order=tuple(_index(index) for index in entry.get("order", ())),
         raw_cameras=tuple(_raw_camera(camera) for camera in entry.get("raw_cameras", ())),
         exact=bool(entry.get("exact", True)),
     )
@@ -88,15 +95,58 @@ def _step(entry: Mapping[str, Any]) -> Provenance:
 
 def _raw_camera(entry: Mapping[str, Any]) -> RawCamera:
     first, second, third, last = (_four(row) for row in entry["c2w"])
-    return RawCamera(
+    _rotation([row[:3] for row in (first, second, third)])
+    if last != (0.0, 0.0, 0.0, 1.0):
+        raise ValueError("a pose whose last row is not 0 0 0 1")
+    camera = RawCamera(
         c2w=(first, second, third, last),
         fxfycxcy=_four(entry["fxfycxcy"]),
-        height=int(entry["height"]),
-        width=int(entry["width"]),
+        height=_index(entry["height"]),
+        width=_index(entry["width"]),
         lens=entry["lens"],
-        distortion=tuple(float(value) for value in entry["distortion"]),
-        skew=float(entry["skew"]),
+        distortion=tuple(_number(value) for value in entry["distortion"]),
+        skew=_number(entry["skew"]),
     )
+    check_lens(camera, "raw_cameras")
+    check_limits(camera, "raw_cameras")
+    return camera
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} for a text")
+    return value
+
+
+def _index(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r:.40} for a whole number")
+    return value
+
+
+def _scale(value: Any) -> float:
+    scale = _number(value)
+    if scale <= 0:
+        raise ValueError(f"{scale:g} for the factor of a world")
+    return scale
+
+
+def _number(value: Any) -> float:
+    if not is_number(value):
+        raise ValueError(f"{value!r:.40} for a finite number")
+    return float(value)
+
+
+def _rotation(rows: Any) -> tuple[tuple[float, float, float], ...]:
+    """Three rows of a rotation.
+
+    Raises:
+        ValueError: If they are none.
+    """
+    matrix = np.array(_matrix(rows))
+    if not off_rotation(matrix) <= RIGID or np.linalg.det(matrix) < 0:
+        raise ValueError("rows that are no rotation")
+    return _matrix(rows)
 
 
 def _matrix(rows: Any) -> tuple[tuple[float, float, float], ...]:
@@ -105,10 +155,10 @@ def _matrix(rows: Any) -> tuple[tuple[float, float, float], ...]:
 
 
 def _row(values: Any) -> tuple[float, float, float]:
-    x, y, z = (float(value) for value in values)
+    x, y, z = (_number(value) for value in values)
     return x, y, z
 
 
 def _four(values: Any) -> tuple[float, float, float, float]:
-    x, y, z, w = (float(value) for value in values)
+    x, y, z, w = (_number(value) for value in values)
     return x, y, z, w

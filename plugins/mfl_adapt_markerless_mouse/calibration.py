@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mfl_adapt.cameras.limits import LARGEST, check_limits
+from mfl_adapt.cameras.projection import off_rotation
+from mfl_adapt.checks import to_numbers
 from mfl_adapt.errors import DataError
 from mfl_adapt.types import RawCamera
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 _RIGID = 1e-4
 # Entries of K that must be 0 or 1 may be off by this, relative to the focal length.
 _ZERO = 1e-9
+_SHAPES_OF_3 = {shape: shape for shape in ((3, 1), (1, 3))}
 
 
 def read_calibration(file: Path) -> dict[int, Any]:
@@ -78,13 +82,15 @@ def to_raw_camera(
     c2w[:3, :3] = rotation.T
     c2w[:3, 3] = -rotation.T @ translation
     rows = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in c2w)
-    return RawCamera(
+    camera = RawCamera(
         c2w=rows,
         fxfycxcy=(float(k[0, 0]), float(k[1, 1]), cx, cy),
         height=height,
         width=width,
         skew=float(k[0, 1]),
     )
+    check_limits(camera, where)
+    return camera
 
 
 def _number(file: Path, key: Any) -> int:
@@ -102,21 +108,18 @@ def _matrix(where: str, entry: Any, key: str, shape: tuple[int, ...]) -> "Float"
         got = ", ".join(sorted(map(str, entry))) if isinstance(entry, dict) else _short(entry)
         raise DataError(f"{where}: expected R, T and K, got {got[:80] or 'none'}. Add {key}.")
     try:
-        values = np.asarray(entry[key], dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.empty(0)
-    # T comes as 3 numbers, as a column or as a row.
-    if shape == (3,) and values.shape in {(3, 1), (1, 3)}:
-        values = values.reshape(3)
-    if values.shape != shape:
+        # T comes as 3 numbers, as a column or as a row.
+        wanted = shape if shape != (3,) else _SHAPES_OF_3.get(np.shape(entry[key]), shape)
+        values = to_numbers(entry[key], wanted).reshape(shape)
+    except ValueError as error:
         raise DataError(
             f"{where}.{key}: expected {' x '.join(map(str, shape))} numbers, got "
             f"{_short(entry[key])}."
-        )
-    if not np.isfinite(values).all():
+        ) from error
+    if not (np.abs(values) <= LARGEST).all():
         raise DataError(
-            f"{where}.{key}: expected finite numbers, got NaN or an infinity. Calibrate this "
-            f"camera again, or leave it out of cameras."
+            f"{where}.{key}: expected finite numbers, got NaN, an infinity or one beyond "
+            f"{LARGEST:g}. Calibrate this camera again, or leave it out of cameras."
         )
     return values
 
@@ -127,7 +130,7 @@ def _rotation(where: str, matrix: "Float") -> "Float":
     Raises:
         DataError: If it is no rotation.
     """
-    error = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
+    error = off_rotation(matrix)
     if error > _RIGID:
         raise DataError(
             f"{where}.R: expected a rotation, got rows that are off orthonormal by {error:.2g}. "

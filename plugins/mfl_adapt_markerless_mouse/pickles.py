@@ -8,24 +8,44 @@ says.
 import io
 import math
 import pickle
+import pickletools
+import re
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.files import read_bounded
 
-# Letters of numpy's codes for plain numbers and booleans.
-_KINDS = "biuf"
+LARGEST_FILE = 2**26
+"""In bytes; a calibration takes about a thousand per camera."""
+# numpy's codes for plain numbers and booleans; it would evaluate others, such as "(2,3)f8,O".
+_CODE = re.compile(r"[<>|=]?([biuf][1-9][0-9]?|\?)")
+# More are no calibration: Python reserves room for all places of the memo up to the highest.
+_MOST_PLACES = 10**6
+_MOST_VALUES = 10**5
+
+
+class _Function(NamedTuple):
+    """A stand-in that a pickle can call and, unlike a function, not change."""
+
+    run: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it."""
+        return self.run(*arguments)
 
 
 class _DType:
     """Stands in for ``numpy.dtype``."""
 
     def __init__(self, code: str, *_: Any) -> None:
+        if not _CODE.fullmatch(_text(code)):
+            raise ValueError(f"an array of {_text(code)[:20]!r}")
         self.dtype = np.dtype(_text(code))
-        if self.dtype.kind not in _KINDS:
-            raise ValueError(f"an array of {self.dtype}")
 
     def __setstate__(self, state: Any) -> None:
         order = _text(state[1])
@@ -74,14 +94,14 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _Function(_encode),
     ("collections", "OrderedDict"): dict,
 }
 # numpy 2 renamed the module that numpy 1 pickles refer to.
 for _core in ("numpy.core", "numpy._core"):
-    _ALLOWED[_core + ".multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[_core + ".multiarray", "scalar"] = _scalar
-    _ALLOWED[_core + ".numeric", "_frombuffer"] = _from_buffer
+    _ALLOWED[_core + ".multiarray", "_reconstruct"] = _Function(_reconstruct)
+    _ALLOWED[_core + ".multiarray", "scalar"] = _Function(_scalar)
+    _ALLOWED[_core + ".numeric", "_frombuffer"] = _Function(_from_buffer)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -120,7 +140,11 @@ def load_arrays(file: Path) -> Any:
         DataError: If the file is missing, damaged, or asks for anything else.
     """
     try:
-        return _filled(_Unpickler(file.read_bytes(), file).load())
+        data = read_bounded(file, LARGEST_FILE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # about texts with escapes that mean nothing
+            _check_instructions(data)
+            return _Filler().fill(_Unpickler(data, file).load())
     except OSError as error:
         raise DataError(
             f"{file}: expected a calibration, got {error.strerror or error}. Check the folder."
@@ -137,6 +161,7 @@ def load_arrays(file: Path) -> Any:
         RecursionError,
         TypeError,
         ValueError,
+        Warning,
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
@@ -162,12 +187,40 @@ def _to_array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
     return np.frombuffer(data, dtype.dtype).reshape(shape, order=order).copy()
 
 
-def _filled(value: Any) -> Any:
-    """The same containers with arrays in the place of their stand-ins."""
-    if isinstance(value, _Array):
-        return value.value
-    if isinstance(value, dict):
-        return {_filled(key): _filled(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_filled(entry) for entry in value)
-    return value
+def _check_instructions(data: bytes) -> None:
+    """Walk through a pickle without running it.
+
+    Raises:
+        ValueError: If it is none, or is followed by anything, or an instruction asks for more
+            memory than its own bytes could fill.
+    """
+    for code, argument, place in pickletools.genops(data):
+        places = int(argument or 0) if "PUT" in code.name else 0
+        if not 0 <= places <= _MOST_PLACES:
+            raise ValueError(f"a note at place {places}")
+        if code.name == "STOP" and place != len(data) - 1:
+            raise ValueError("more bytes after its end")
+
+
+class _Filler:
+    """Makes the same containers with arrays in the place of their stand-ins."""
+
+    def __init__(self) -> None:
+        self._values = 0
+
+    def fill(self, value: Any) -> Any:
+        """Return a copy.
+
+        Raises:
+            ValueError: If there are too many values; a list may hold another one many times.
+        """
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values")
+        if isinstance(value, _Array):
+            return value.value
+        if isinstance(value, dict):
+            return {self.fill(key): self.fill(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.fill(entry) for entry in value)
+        return value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mfl_adapt.checks import to_numbers
 from mfl_adapt.errors import DataError
 
 from .lenses import Keys
@@ -105,8 +106,8 @@ def _find_picture(where: str, folder: Path, relative: str) -> Path:
 
 def _pose(where: str, rows: Any) -> "Float":
     try:
-        matrix = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
+        matrix = to_numbers(rows, (None, 4))
+    except ValueError:
         matrix = np.empty(0)
     if matrix.shape == (3, 4):
         matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mfl_adapt.checks import is_number
 from mfl_adapt.errors import DataError, did_you_mean
 
 # Which coefficients a model has; the order is that of our ``RawCamera.distortion``.
@@ -182,7 +183,6 @@ def _coefficients(keys: Keys) -> dict[str, float]:
 
 
 def _finite(where: str, value: Any) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    if not is_number(value):
         raise DataError(f"{where}: expected a finite number, got {value!r:.40}.")
     return float(value)

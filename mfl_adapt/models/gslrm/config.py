@@ -21,6 +21,9 @@ from mfl_adapt.models.gslrm.facelift_file import (
 )
 from mfl_adapt.types import RigContract
 
+# Far beyond any network; a configuration must not ask for more than a machine could hold.
+_LARGEST, _MOST = 2**16, 1000
+
 
 class GSLRMConfig(BaseModel):
     """Architecture of a GS-LRM network; the defaults are those of FaceLift's published model.
@@ -49,12 +52,12 @@ class GSLRMConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    image_size: int = Field(512, ge=1)
-    patch_size: int = Field(8, ge=1)
-    d: int = Field(1024, ge=1)
-    d_head: int = Field(64, ge=1)
-    n_layer: int = Field(24, ge=1)
-    n_gaussians: int = Field(2, ge=1)
+    image_size: int = Field(512, ge=1, le=_LARGEST)
+    patch_size: int = Field(8, ge=1, le=_LARGEST)
+    d: int = Field(1024, ge=1, le=_LARGEST)
+    d_head: int = Field(64, ge=1, le=_LARGEST)
+    n_layer: int = Field(24, ge=1, le=_MOST)
+    n_gaussians: int = Field(2, ge=1, le=_LARGEST)
     sh_degree: int = Field(0, ge=0, le=3)
     scaling_modifier: float | None = Field(None, gt=0)
     add_refsrc_marker: bool = False

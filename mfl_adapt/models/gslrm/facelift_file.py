@@ -191,6 +191,8 @@ def _parse_json(path: Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}: expected JSON: {error.msg}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: expected JSON: {error}.") from error
 
 
 def _parse_yaml(path: Path, text: str) -> Any:
@@ -202,11 +204,16 @@ def _parse_yaml(path: Path, text: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    from mfl_adapt.config.yaml_file import PARSER_FAULTS, check_structure
+
     try:
+        check_structure(text, str(path))
         return YAML(typ="safe", pure=True).load(text)
+    except ConfigError:
+        raise
     except MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: expected YAML: {error.problem}.") from error
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, *PARSER_FAULTS) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected YAML: {reason}.") from error
