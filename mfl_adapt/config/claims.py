@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from mfl_adapt.config.components import ComponentHost, needs_path, sections
+from mfl_adapt.config.components import ComponentHost, find, needs_path, sections
 from mfl_adapt.config.layers import Keys, Layer, Origin, dotted, layer_of
 from mfl_adapt.config.loading import LoadedConfig
 from mfl_adapt.config.models import COMPONENT_KEYS, SLOT_WORDS
@@ -27,6 +27,7 @@ def claim_slots(loaded: LoadedConfig, host: ComponentHost) -> LoadedConfig:
     for keys, name, origin in claims:
         logger.info("%s: %s takes this slot, because of %s", dotted(keys[:-1]), name, origin.place)
     claimed = _yield_to_path(claimed, host)
+    claimed = _drop_idle(claimed, host)
     for plugin in loaded.named:
         _check_contributes(claimed, host, _stem(plugin))
     return claimed
@@ -55,6 +56,30 @@ def _yield_to_path(loaded: LoadedConfig, host: ComponentHost) -> LoadedConfig:
     )
     reset = layer_of([(("data", "reader"), None, path)])
     return _above_presets(loaded, reset)
+
+
+def _drop_idle(loaded: LoadedConfig, host: ComponentHost) -> LoadedConfig:
+    """Drop a preset's settings that would do nothing beside what the user chose.
+
+    So ``--set adapter.method=oft`` needs no word on the rank that the preset gave to LoRA. What
+    the user wrote stays, and is refused.
+    """
+    idle: list[tuple[Keys, None, Origin]] = []
+    for keys, slot, name, settings in sections(loaded, host):
+        model = find(loaded, host, keys, slot, name).spec.config
+        # A plugin's model need not come from ComponentConfig.
+        idle_settings = getattr(model, "idle_settings", lambda _: ())
+        paths = [(*keys, key) for key in idle_settings(settings)]
+        given = {path: loaded.merged.origin(path) for path in paths}
+        dropped = [path for path, origin in given.items() if origin.kind == "preset"]
+        if dropped:
+            logger.info(
+                "%s: %s of the preset dropped, as the method that was chosen has no such setting",
+                dotted(keys),
+                ", ".join(str(path[-1]) for path in dropped),
+            )
+        idle += [(path, None, given[path]) for path in dropped]
+    return _above_presets(loaded, layer_of(idle)) if idle else loaded
 
 
 def _stem(plugin: str) -> str:

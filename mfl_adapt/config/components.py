@@ -107,6 +107,18 @@ def step_slot(name: str, host: ComponentHost) -> str:
     return normalizer[0] if normalizer in host.offers(name.partition(".")[0]) else "preprocessor"
 
 
+def find(
+    loaded: LoadedConfig, host: ComponentHost, keys: Keys, slot: str, name: str
+) -> FoundComponent:
+    """Look up the component of a section, with the section's place for messages."""
+    where = loaded.place((*keys, COMPONENT_KEYS.get(keys, "use")))
+    return host.lookup(slot, name, where=f"{where}: {_section(keys, name)}")
+
+
+def _section(keys: Keys, name: str) -> str:
+    return dotted(key for key in keys if key != name)
+
+
 def _validate(
     loaded: LoadedConfig,
     host: ComponentHost,
@@ -115,13 +127,11 @@ def _validate(
     name: str,
     settings: Mapping[str, Any],
 ) -> None:
-    section = dotted(key for key in keys if key != name)
-    where = loaded.place((*keys, COMPONENT_KEYS.get(keys, "use")))
-    found = host.lookup(slot, name, where=f"{where}: {section}")
+    found = find(loaded, host, keys, slot, name)
     check_settings(
         found.spec.config,
         settings,
-        f"{section} ({found.name})",
+        f"{_section(keys, name)} ({found.name})",
         lambda inner: loaded.place((*keys, *inner)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from accelerate import Accelerator
@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mfl_adapt.config.models import Train
+from mfl_adapt.plugin import AdapterMethod, Pace, PacedMethod
 from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.guards import check_gradient
 from mfl_adapt.train.interrupt import GracefulStop
@@ -45,7 +46,8 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
     set_seed(run.config.seed)
     task = build_task(run, accelerator)
     parameters = run.adapter.parameters()
-    optimizer, schedule = _open_optimizer(parameters, settings, accelerator)
+    named, method = run.adapter.named_parameters(), run.opened.method
+    optimizer, schedule = _open_optimizer(named, method, settings, accelerator)
     average = None if settings.ema is None else MovingAverage(parameters, settings.ema)
     recorder = Recorder(run, task, average)
     recorder.save_pictures(step=0)
@@ -81,15 +83,20 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
 
 
 def _open_optimizer(
-    parameters: Sequence[nn.Parameter], settings: Train, accelerator: Accelerator
+    named: Mapping[str, nn.Parameter],
+    method: AdapterMethod,
+    settings: Train,
+    accelerator: Accelerator,
 ) -> tuple[Any, LambdaLR]:
     """Build the optimizer, with the factor of fp16 losses in its care, and its schedule."""
+    paces = [method.pace(name) if isinstance(method, PacedMethod) else Pace() for name in named]
     optimizer, schedule = build_optimizer(
-        parameters,
+        named.values(),
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         steps=settings.steps,
         warmup=settings.warmup,
+        paces=paces,
     )
     # The accelerator can only take the factor out of the gradients of an optimizer that it knows;
     # they would be clipped with it otherwise.

@@ -85,7 +85,9 @@ class Recorder:
     def _save_checkpoint(self, step: int) -> None:
         path = self._run.folder.path / "checkpoints" / f"step-{step}"
         with self._as_saved():
-            save(self._run.adapter, path, passport={"seeds": {"run": self._run.config.seed}})
+            seeds = {"seeds": {"run": self._run.config.seed}}
+            # With a slow start of the learning rate, an early one may still do nothing.
+            save(self._run.adapter, path, passport=seeds, needs_effect=False)
         self._observers.checkpoint_saved(run=self._run, path=path)
 
     @contextmanager

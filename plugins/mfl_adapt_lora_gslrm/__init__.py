@@ -1,4 +1,4 @@
-"""Low-rank adapters for the transformer of GS-LRM."""
+"""Low-rank adapters and their kin for the transformer of GS-LRM."""
 
 from mfl_adapt.plugin import AdapterSpec, Spec, hookimpl
 
@@ -13,7 +13,7 @@ def register_components() -> list[Spec]:
     return [
         AdapterSpec(
             name="lora",
-            summary="LoRA on the attention and MLP layers of the transformer",
+            summary="LoRA, DoRA, OFT, LoKr or IA3 on the layers of the transformer",
             config=LoraConfig,
             build="mfl_adapt_lora_gslrm.lora:Lora",
         )

@@ -1,4 +1,4 @@
-"""Low-rank adapters for the UNet of multi-view diffusion."""
+"""Low-rank adapters and their kin for the UNet of multi-view diffusion."""
 
 from mfl_adapt.plugin import AdapterSpec, Spec, hookimpl
 
@@ -13,7 +13,7 @@ def register_components() -> list[Spec]:
     return [
         AdapterSpec(
             name="lora",
-            summary="LoRA on the attention layers of the UNet, and on what its conditions enter by",
+            summary="LoRA, DoRA, OFT, LoKr or IA3 on attention and conditions of the UNet",
             config=LoraConfig,
             build="mfl_adapt_lora_mvdiffusion.lora:Lora",
         )

@@ -1,14 +1,14 @@
-"""Settings of ``lora``, in peft's words."""
+"""Settings of ``lora``: the method, in peft's words, and the layers."""
 
 from typing import Any
 
 from pydantic import Field, field_validator
 
-from mfl_adapt.plugin.lora import LoraSettings
+from mfl_adapt.plugin.methods import MethodSettings
 
 
-class LoraConfig(LoraSettings):
-    """Rank, strength and place of the low-rank updates."""
+class LoraConfig(MethodSettings):
+    """How layers are changed, and which."""
 
     targets: str | tuple[str, ...] = Field(
         default="attention",

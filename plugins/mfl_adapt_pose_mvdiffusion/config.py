@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from mfl_adapt.plugin.lora import LoraSettings
+from mfl_adapt.plugin.methods import MethodSettings
 
 
-class PoseConfig(LoraSettings):
+class PoseConfig(MethodSettings):
     """How cameras are described, and which layers follow."""
 
     kind: Literal["angles", "pluecker", "both"] = Field(

@@ -8,7 +8,9 @@ import peft
 from torch import Tensor, nn
 
 from mfl_adapt.errors import AdapterError
-from mfl_adapt.plugin.lora import build_peft_config, match_layers
+from mfl_adapt.plugin import Pace
+from mfl_adapt.plugin.peft_settings import build_peft_config
+from mfl_adapt.plugin.targets import match_layers
 from mfl_adapt.types import Cameras
 
 from .angles import AngleEmbedding
@@ -35,14 +37,14 @@ class Pose:
     def __init__(self, config: PoseConfig) -> None:
         self.config = config
 
-    def peft_config(self, module: nn.Module) -> peft.LoraConfig | None:
+    def peft_config(self, module: nn.Module) -> peft.PeftConfig | None:
         """Return peft's settings with every target layer by its full name, or None without LoRA.
 
         Args:
             module: Network of the base, not yet adapted.
 
         Raises:
-            AdapterError: If a pattern matches no layer.
+            AdapterError: If a pattern matches no layer, or the method cannot change one.
         """
         _check_denoiser(module)
         wanted = self.config.targets
@@ -53,7 +55,11 @@ class Pose:
         kinds = (nn.Linear, nn.Conv2d)
         names = [name for name, layer in module.named_modules() if isinstance(layer, kinds)]
         layers = match_layers(names, patterns, where=NAME, hints={*GROUPS, "none"})
-        return build_peft_config(self.config, layers)
+        return build_peft_config(self.config, module, layers, where=NAME)
+
+    def pace(self, name: str) -> Pace:
+        """Return how a weight of the adapter learns, by its full name."""
+        return self.config.pace(name)
 
     def extra(self, module: nn.Module) -> PoseModule:
         """Return a fresh pose module, which adds nothing yet.

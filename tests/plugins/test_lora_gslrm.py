@@ -90,11 +90,16 @@ def test_settings_reach_peft_in_its_own_words():
 
 
 def test_defaults_fit_the_shipped_size():
-    assert LoraConfig().model_dump() == {
+    assert LoraConfig().model_dump(exclude_none=True) == {
+        "method": "lora",
         "r": 16,
         "lora_alpha": 16,
         "lora_dropout": 0.0,
         "use_rslora": False,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+        "lora_plus_ratio": 1.0,
+        "init": "default",
         "targets": "all-linear",
     }
     module = network(d=192, n_layer=6)

@@ -101,3 +101,23 @@ def test_fp16_on_cuda_clips_what_fp32_clips(small_run):
         small_run("train.device=cuda", f"train.precision={precision}", listener=listener)
         norms.append(listener.steps[0].gradient_norm)
     assert norms[1] == pytest.approx(norms[0], rel=0.1)
+
+
+def test_lora_plus_multiplies_the_second_matrices_and_logs_the_rate_of_the_run(small_run):
+    def moved(*overrides):
+        listener = Silent()
+        result = small_run(
+            "train.steps=1", "train.warmup=1", "train.weight_decay=0", *overrides, listener=listener
+        )
+        state = result.session.adapter.state_dict()
+        return state, [step.lr for step in listener.steps]
+
+    plain, rates = moved()
+    faster, faster_rates = moved("adapter.lora_plus_ratio=4")
+    assert faster_rates == rates
+    for name, tensor in plain.items():
+        # A first step of Adam has the size of the rate; only what started at zero shows it whole.
+        if ".lora_B." in name:
+            torch.testing.assert_close(faster[name], 4 * tensor, rtol=1e-5, atol=0)
+        else:
+            assert torch.equal(faster[name], tensor), name
