@@ -71,7 +71,10 @@ def test_wheel_holds_plugins_and_presets_and_finds_them(tmp_path):
     assert {f"{folder}/__init__.py" for folder in FOLDERS} <= names
     pages_and_weights = [
         path
-        for folder in ("report/web", "models/gslrm/weights", "models/mvdiffusion/weights")
+        for folder in (
+            *("report/web", "scaffold/templates"),
+            *("models/gslrm/weights", "models/mvdiffusion/weights"),
+        )
         for path in (ROOT / "mfl_adapt" / folder).rglob("*")
         if path.is_file()
     ]

@@ -4,10 +4,11 @@ A plugin is
 
     active        loaded, and named by the configuration or the command line
     available     loadable, but not named
-    disabled      removed by the user with ``-name``
+    disabled      switched off by the user, with ``-name`` or ``plugins disable``
     incompatible  written for another version of the plugin interface
     broken        raises on import, breaks a rule of a slot, or contributes nothing
     shadowed      hidden by another plugin of the same name
+    unknown       not imported because nothing was to be, so that nobody knows
 """
 
 import logging
@@ -19,7 +20,8 @@ from typing import Literal
 import pluggy
 
 from mfl_adapt.errors import PluginError, did_you_mean
-from mfl_adapt.plugin import hookspecs
+from mfl_adapt.plugin import hookspecs, tracing
+from mfl_adapt.plugin.disabled import read_disabled, reason_of
 from mfl_adapt.plugin.discovery import (
     Candidate,
     find_files,
@@ -34,7 +36,7 @@ from mfl_adapt.plugin.validation import check_handshake, check_hooks, check_spec
 
 logger = logging.getLogger(__name__)
 
-State = Literal["active", "available", "disabled", "incompatible", "broken", "shadowed"]
+State = Literal["active", "available", "disabled", "incompatible", "broken", "shadowed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def new_manager() -> pluggy.PluginManager:
     """Make an empty pluggy manager that knows our hooks."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
+    tracing.watch(manager)
     return manager
 
 
@@ -86,19 +89,25 @@ def collect(
     disabled: Collection[str] = (),
     all_available: bool = False,
     strict: bool = True,
+    imports: bool = True,
 ) -> list[Plugin]:
     """Load the active plugins and report on all others, sorted by name.
+
+    Plugins that the user disabled for good are never imported, even if they are named.
 
     Args:
         active: Names of installed plugins and paths of single-file ones.
         disabled: Names never to import.
         all_available: Import the others as well, to learn what they offer and whether they work.
         strict: Raise if an active plugin cannot be used; otherwise give it its state.
+        imports: Whether to import anything at all; if not, what works stays ``unknown``.
 
     Raises:
         PluginError: If an active plugin is unknown or, being strict, offered twice, broken or
             incompatible.
+        ConfigError: If the user's list of disabled plugins cannot be used.
     """
+    switched_off = read_disabled()
     installed, files = find_installed(), find_files(active)
     names = {plugin_name(entry) for entry in active}
     by_path = {one.name: one for one in files}
@@ -110,11 +119,18 @@ def collect(
         hiding = by_path.get(candidate.name, candidate)
         if candidate.name in disabled:
             plugins.append(Plugin(candidate, "disabled", f"removed with -{candidate.name}"))
+        elif candidate.path is None and candidate.name in switched_off:
+            reason = reason_of(candidate.name, switched_off[candidate.name])
+            if candidate.name in names and hiding is candidate:
+                logger.info("plugins: %s is not loaded: %s", candidate.name, reason)
+            plugins.append(Plugin(candidate, "disabled", reason))
         elif hiding is not candidate:
             plugins.append(Plugin(candidate, "shadowed", f"hidden by {hiding.distribution}"))
         elif rival := _rival(candidate, installed):
             reason = f"also offered by {rival.distribution}. Uninstall one of the two."
             plugins.append(Plugin(candidate, "shadowed", reason))
+        elif not imports:
+            plugins.append(Plugin(candidate, "unknown", "not imported"))
         elif candidate.name in names:
             plugins.append(_load_named(candidate, strict))
         else:
@@ -184,6 +200,8 @@ def _load_named(candidate: Candidate, strict: bool) -> Plugin:
 
 def load(candidate: Candidate) -> Plugin:
     """Import one plugin and validate all it offers; never raises on the plugin's account."""
+    # The last such line before a crash names the culprit.
+    logger.debug("importing plugin %s of %s", candidate.name, candidate.distribution)
     try:
         module = import_plugin(candidate)
         reason = check_handshake(module)
@@ -203,15 +221,16 @@ def _inspect(candidate: Candidate, module: ModuleType) -> Plugin:
         PluginError: If they break a rule, or there are none.
     """
     manager = new_manager()
+    heard = tracing.hear(module, candidate)
     with isolated(candidate, "registering its hooks"):
-        manager.register(module, candidate.name)
-    check_hooks(manager, module)
+        manager.register(heard, candidate.name)
+    check_hooks(manager, heard)
     returned: list[object] = []
     with isolated(candidate, "register_components"):
         for each in manager.hook.register_components():
             returned.append(list(each) if hasattr(each, "__next__") else each)
     components = check_specs(returned[0]) if returned else ()
-    hooks = tuple(sorted(one.name for one in manager.get_hookcallers(module) or []))
+    hooks = tuple(sorted(one.name for one in manager.get_hookcallers(heard) or []))
     observers = [name for name in hooks if name != "register_components"]
     if not components and not observers:
         raise PluginError(_why_empty(module))

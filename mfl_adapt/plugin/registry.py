@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from mfl_adapt.checks import check_settings
 from mfl_adapt.errors import ConfigError, PluginError, did_you_mean
+from mfl_adapt.plugin import tracing
 from mfl_adapt.plugin.clashes import check_codes, check_modules
 from mfl_adapt.plugin.discovery import isolated, resolve
 from mfl_adapt.plugin.manager import Plugin, collect, new_manager
@@ -62,7 +63,8 @@ class PluginHost:
         self._manager = new_manager()
         # pluggy calls the latest registration first, so this order calls them by name.
         for plugin in reversed(self._active.values()):
-            self._manager.register(plugin.module, plugin.name)
+            assert plugin.module is not None, "an active plugin has been imported"
+            self._manager.register(tracing.hear(plugin.module, plugin.source), plugin.name)
 
     @property
     def observers(self) -> Any:
@@ -192,7 +194,7 @@ class PluginHost:
         found = self.component(slot, name, where=where)
         if not isinstance(settings, found.spec.config):
             settings = self.settings(slot, name, cast(Any, settings or {}), where=where)
-        return self._import(found, found.spec.build)(settings)
+        return tracing.build(found, self._import(found, found.spec.build), settings)
 
     def readers_for(self, path: Path) -> list[Resolved[ReaderSpec]]:
         """Return every active reader that recognizes a path.
@@ -262,6 +264,7 @@ def load_plugins(
     disabled: Collection[str] = (),
     all_available: bool = False,
     strict: bool = True,
+    imports: bool = True,
 ) -> PluginHost:
     """Load the plugins of a run and report on all others.
 
@@ -271,13 +274,21 @@ def load_plugins(
         all_available: Import the others too, to list what they offer and whether they work.
         strict: Raise if an active plugin cannot be used. A list of plugins is not strict: it
             shows the state and the reason instead.
+        imports: Whether to import anything at all. If not, no plugin is active.
 
     Raises:
         PluginError: If an active plugin is unknown or, being strict, offered by two
             distributions, broken, incompatible, or contributes nothing.
+        ConfigError: If the user's list of disabled plugins cannot be used.
     """
     return PluginHost(
-        collect(active, disabled=disabled, all_available=all_available, strict=strict)
+        collect(
+            active,
+            disabled=disabled,
+            all_available=all_available,
+            strict=strict,
+            imports=imports,
+        )
     )
 
 
