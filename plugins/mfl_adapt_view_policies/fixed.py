@@ -52,6 +52,6 @@ class Fixed:
         needed = 1 + max(*self.config.inputs, *self.config.held_out, *listed)
         if len(cameras) < needed:
             raise DataError(
-                f"view_policies.fixed: needs {needed} views, got {len(cameras)}: view "
-                f"{needed - 1} is listed, and views are counted from 0. List views that exist."
+                f"view_policies.fixed: expected at least {needed} views, got {len(cameras)}: "
+                f"view {needed - 1} is listed, and views are counted from 0. List views that exist."
             )

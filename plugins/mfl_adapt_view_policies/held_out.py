@@ -70,9 +70,9 @@ class HeldOut:
         drawn = max(self.config.inputs, self.config.targets or 1)
         if views < kept + drawn:
             raise DataError(
-                f"view_policies.held_out: needs {kept + drawn} views, got {views}: {drawn} for "
-                f"training and {kept} held out. Lower inputs, targets or held_out, or use a "
-                "recording with more cameras."
+                f"view_policies.held_out: expected at least {kept + drawn} views, got {views}: "
+                f"{drawn} for training and {kept} held out. Lower inputs, targets or held_out, or "
+                "use a recording with more cameras."
             )
         if isinstance(wanted, int):
             # The last view begins: view 0 is the front in many rigs, and the best input.
@@ -81,8 +81,9 @@ class HeldOut:
             held_out = sorted(wanted)
         if held_out[-1] >= views:
             raise DataError(
-                f"view_policies.held_out: needs {held_out[-1] + 1} views, got {views}: view "
-                f"{held_out[-1]} is listed, and views are counted from 0. List views that exist."
+                f"view_policies.held_out: expected at least {held_out[-1] + 1} views, got {views}: "
+                f"view {held_out[-1]} is listed, and views are counted from 0. List views that "
+                "exist."
             )
         return held_out, [view for view in range(views) if view not in held_out]
 

@@ -46,7 +46,9 @@ def test_fixed_returns_what_is_listed():
 def test_fixed_needs_the_listed_views():
     policy = Fixed(FixedConfig(inputs=[0, 1], held_out=[6]))
     for choose in (lambda: policy.train(SIX, seed=0), lambda: policy.evaluate(SIX)):
-        with pytest.raises(DataError, match=r"fixed: needs 7 views, got 6: view 6 is listed"):
+        with pytest.raises(
+            DataError, match=r"fixed: expected at least 7 views, got 6: view 6 is listed"
+        ):
             choose()
 
 
@@ -141,10 +143,16 @@ def test_spread_returns_all_when_asked_for_all():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"inputs": 4, "held_out": 3}, r"needs 7 views, got 6: 4 for training and 3 held out"),
-        ({"inputs": 6, "held_out": [0]}, r"needs 7 views, got 6"),
-        ({"inputs": 2, "held_out": 1, "targets": 6}, r"needs 7 views, got 6: 6 for training"),
-        ({"inputs": 4, "held_out": [6]}, r"needs 7 views, got 6: view 6 is listed"),
+        (
+            {"inputs": 4, "held_out": 3},
+            r"expected at least 7 views, got 6: 4 for training and 3 held out",
+        ),
+        ({"inputs": 6, "held_out": [0]}, r"expected at least 7 views, got 6"),
+        (
+            {"inputs": 2, "held_out": 1, "targets": 6},
+            r"expected at least 7 views, got 6: 6 for training",
+        ),
+        ({"inputs": 4, "held_out": [6]}, r"expected at least 7 views, got 6: view 6 is listed"),
     ],
 )
 def test_too_few_views(settings, message):
