@@ -25,6 +25,8 @@ _BY_STATUS = {
     401: ("that it lets us in", _LOCKED),
     403: ("that it lets us in", _LOCKED),
     404: ("that it has this", "Check the name, and --revision."),
+    409: ("that nobody else writes there", "Run the same command again."),
+    412: ("that nobody else writes there", "Run the same command again."),
     429: ("an answer", f"It asks for patience. {_AGAIN}"),
 }
 
@@ -39,8 +41,14 @@ def find_endpoint() -> str:
     try:
         parts = urlsplit(named)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        secret = parts.username is not None or parts.password is not None
     except ValueError:
-        usable = False
+        usable = secret = False
+    if secret:  # messages name the address
+        raise ConfigError(
+            "HF_ENDPOINT: expected an address without a user or password, got one with. "
+            "Put a token into HF_TOKEN instead."
+        )
     if not usable:
         raise ConfigError(
             f"HF_ENDPOINT: expected http://HOST or https://HOST, got {named!r}. Mend or unset it."

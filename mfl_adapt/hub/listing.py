@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CHUNK = 1 << 20
 
 
@@ -83,15 +84,7 @@ def list_source(published: PublishedWeights, revision: str) -> Source:
         HubError: If the hub refuses, the files are not there, or it does not say what they are.
     """
     repository = published.repository
-    with explained(f"{repository} at {revision}"):
-        found = _ask(repository, revision)
-    commit = found.sha or ""
-    if not is_commit(commit) or (is_commit(revision) and commit != revision):
-        raise HubError(
-            f"{repository}: expected the commit of revision {revision!r}, got {commit!r}. "
-            "Check HF_ENDPOINT: that server does not answer like a model hub."
-        )
-    siblings = found.siblings or []
+    commit, siblings = _list(repository, revision)
     files = sorted(
         (_remote(one, name, repository) for one in siblings if (name := _name(one, published))),
         key=lambda file: file.path,
@@ -104,6 +97,24 @@ def list_source(published: PublishedWeights, revision: str) -> Source:
         )
     entry = files[0].name if files[0].path == published.path else "."
     return Source(repository, commit, revision, tuple(files), entry)
+
+
+def list_files(repository: str, revision: str) -> tuple[str, tuple[RemoteFile, ...]]:
+    """Ask the hub for all files of a repository.
+
+    Args:
+        repository: ``owner/name``.
+        revision: Commit, tag or branch.
+
+    Returns:
+        The commit, and its files under their paths, sorted.
+
+    Raises:
+        HubError: If the hub refuses, or does not say what the files are.
+    """
+    commit, siblings = _list(repository, revision)
+    found = (_remote(one, one.rfilename, repository) for one in siblings)
+    return commit, tuple(sorted(found, key=lambda file: file.path))
 
 
 def check_file(path: Path, expected: RemoteFile) -> str | None:
@@ -126,6 +137,53 @@ def check_file(path: Path, expected: RemoteFile) -> str | None:
     return found if same else None
 
 
+def is_content(content: bytes, expected: RemoteFile) -> bool:
+    """Tell whether these bytes are a file of a repository."""
+    if expected.sha256 is not None:
+        return hashlib.sha256(content).hexdigest() == expected.sha256
+    git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    return git.hexdigest() == expected.git_sha1
+
+
+def _list(repository: str, revision: str) -> tuple[str, list[RepoSibling]]:
+    """Return the commit of a revision, and what the hub says of its files.
+
+    Raises:
+        HubError: If the hub refuses, or answers with no or another commit.
+    """
+    with explained(f"{repository} at {revision}"):
+        found = _ask(repository, revision)
+    commit = found.sha if isinstance(found.sha, str) else ""
+    if not is_commit(commit) or (is_commit(revision) and commit != revision):
+        raise HubError(
+            f"{repository}: expected the commit of revision {revision!r}, got {commit!r}. "
+            "Check HF_ENDPOINT: that server does not answer like a model hub."
+        )
+    siblings = found.siblings or []
+    names = [one.rfilename for one in siblings if _has_form(one)]
+    if len(set(names)) < len(siblings):
+        raise HubError(
+            f"{repository}: expected files with a name of their own, a size and hashes, got others "
+            f"among {len(siblings)}. Check HF_ENDPOINT: that server does not answer like a model "
+            "hub."
+        )
+    return commit, siblings
+
+
+def _has_form(sibling: RepoSibling) -> bool:
+    """Tell whether the answer says of a file what the hub's interface says: the rest trusts it."""
+    large = sibling.lfs.sha256 if sibling.lfs else None
+    return (
+        isinstance(sibling.rfilename, str)
+        and sibling.rfilename.isprintable()
+        and (sibling.size is None or (type(sibling.size) is int and 0 <= sibling.size < 2**63))
+        and all(
+            one is None or (isinstance(one, str) and bool(_HASH.fullmatch(one)))
+            for one in (large, sibling.blob_id)
+        )
+    )
+
+
 def _ask(repository: str, revision: str) -> ModelInfo:
     """Ask for the files of a repository.
 
@@ -141,7 +199,7 @@ def _ask(repository: str, revision: str) -> ModelInfo:
         )
     except (HfHubHTTPError, HFValidationError):
         raise
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise HubError(
             f"{repository}: expected {endpoint} to answer like a model hub, got something else "
             f"({type(error).__name__}). Check HF_ENDPOINT and the network's login page."

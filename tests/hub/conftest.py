@@ -1,10 +1,13 @@
-"""A stand-in hub, an empty folder for fetched files, and a multi-view model to publish."""
+"""A stand-in hub, an empty folder for fetched files, and what to publish."""
 
+import logging
+import shutil
 import time
+from pathlib import Path
 
 import huggingface_hub
 import pytest
-from hub_stand_in import Hub, serve
+from hub_stand_in import TOKEN, Hub, serve
 
 REPOSITORY = "wlyu/OpenFaceLift"
 
@@ -50,3 +53,39 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published") / "pipeckpts"
     save_parts(build_fresh(), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def adapters(tmp_path_factory):
+    """Adapter folders by kind; not to be changed."""
+    import small_adapters
+
+    root = tmp_path_factory.mktemp("adapters")
+    return {
+        "lora": small_adapters.make_adapter(root / "lora"),
+        "other": small_adapters.make_adapter(root / "other", seed=1),
+        "facelift": small_adapters.make_adapter(root / "facelift", id="facelift.gslrm"),
+        "views": small_adapters.make_views_adapter(root / "views"),
+        "network": small_adapters.make_views_adapter(root / "network", targets="none"),
+    }
+
+
+@pytest.fixture
+def adapter(adapters, tmp_path):
+    """A copy of an adapter folder, to be changed."""
+    return Path(shutil.copytree(adapters["lora"], tmp_path / "adapter"))
+
+
+@pytest.fixture
+def anna(hub, monkeypatch, caplog):
+    """A hub on which Anna may write, with no repository yet; her token must be seen nowhere."""
+    hub.repository, hub.files, hub.exists = "anna/mouse", {".gitattributes": b"*.bin lfs"}, False
+    hub.token = TOKEN
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    # The other way to send large files is a library of its own, which no stand-in can answer.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    caplog.set_level(logging.DEBUG)
+    yield hub
+    assert TOKEN not in caplog.text
+    assert TOKEN.encode() not in b"".join(hub.files.values())
