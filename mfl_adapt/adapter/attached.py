@@ -10,9 +10,17 @@ import torch
 from peft import PeftConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
-from mfl_adapt.adapter.extra import extra_tensors, installed_extra, with_prefix
+from mfl_adapt.adapter.extra import extra_tensors, with_prefix
 from mfl_adapt.adapter.frozen import adapter_parameters
-from mfl_adapt.adapter.layers import adapter_layers, remove_layers
+from mfl_adapt.adapter.layers import (
+    TakenOut,
+    adapter_layers,
+    adapter_names,
+    is_additive,
+    put_back,
+    take_out,
+)
+from mfl_adapt.adapter.stack import find_stack, stack_of
 from mfl_adapt.errors import AdapterError, RangeError
 from mfl_adapt.plugin import Base
 
@@ -41,6 +49,7 @@ class AttachedAdapter:
         name: str,
         seed: int,
         passport: Mapping[str, Any] | None = None,
+        extra: Any = None,
     ) -> None:
         self.base = base
         self.name = name
@@ -48,16 +57,15 @@ class AttachedAdapter:
         self.seed = seed
         self.passport = passport
         self.save_dtype: torch.dtype | None = None
-        self.extra = installed_extra(base.module)
-        self._layers = adapter_layers(base.module)
+        self.extra = extra
+        self._layers = adapter_layers(base.module, name)
         # A method may scale its layers by a number; what it chose is strength 1.
         self._full_scaling = {
             path: layer.scaling[name]
             for path, layer in self._layers.items()
-            if name in getattr(layer, "scaling", {})
+            if is_additive(layer, name)
         }
         self._strength = 1.0
-        self._originals: dict[str, Tensor] | None = None
         self._attached = True
 
     @property
@@ -72,7 +80,7 @@ class AttachedAdapter:
             AdapterError: If the adapter was removed.
         """
         self._check_attached()
-        return adapter_parameters(self.base.module)
+        return adapter_parameters(self.base.module, self.name)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the adapter's own parameters, for an optimizer."""
@@ -131,7 +139,7 @@ class AttachedAdapter:
 
     @property
     def strength(self) -> float:
-        """How much of the adapter is added: 0 is the bare base bit for bit, 1 is all of it."""
+        """How much of the adapter is added: 0 is as if it were not there, bit for bit; 1 is all."""
         return self._strength
 
     @strength.setter
@@ -150,23 +158,23 @@ class AttachedAdapter:
                 "Use 0 for the bare base and 1 for the whole adapter."
             )
         if value not in {0.0, 1.0} and len(self._full_scaling) < len(self._layers):
-            method = None if self.config is None else self.config.peft_type
             raise AdapterError(
-                f"adapter.strength: expected 0 or 1, as {method} has nothing in "
+                f"adapter.strength: expected 0 or 1, as {self._method()} has nothing in "
                 f"between, got {value:g}. Use a LoRA adapter for that."
             )
         for path, full in self._full_scaling.items():
             self._layers[path].scaling[self.name] = full * (value or 1.0)
-        # Off is a path of its own: adding zero would still turn -0.0 into 0.0 and an
-        # overflowing adapter into NaN.
-        self._switch(on=value != 0)
         if self.extra is not None:
             self.extra.strength = float(value)
         self._strength = float(value)
+        stack_of(self.base.module).sync(self.base.module)
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """Run the bare base, bit for bit, inside a ``with`` block."""
+        """Run without this adapter inside a ``with`` block; others on the base act on.
+
+        If there are no others, or all are off, that is the bare base bit for bit.
+        """
         before = self.strength
         self.strength = 0.0
         try:
@@ -174,15 +182,22 @@ class AttachedAdapter:
         finally:
             self.strength = before
 
+    @property
+    def merged(self) -> bool:
+        """Whether the base's weights hold the adapter."""
+        stack = find_stack(self.base.module)
+        return self._attached and stack is not None and self.name in stack.merged
+
     def merge(self) -> None:
         """Add the adapter into the base's weights, for speed; ``unmerge`` restores them exactly.
 
         A copy of the changed weights is kept until then. While merged, the base is not frozen
-        in the sense of ``base_digest``.
+        in the sense of ``base_digest``. Others on the base act on, and may be merged too.
 
         Raises:
             AdapterError: If the adapter is merged already, removed, at strength 0 or not finite,
-                or has a network of its own.
+                has a network of its own, or shares layers with another one and does not simply
+                add to their weights.
         """
         self._check_attached()
         self._check_not_merged("merging")
@@ -196,52 +211,81 @@ class AttachedAdapter:
             raise AdapterError(
                 "adapter.merge: expected a strength above 0, got 0. Set adapter.strength first."
             )
-        self._originals = {}
-        for path, layer in self._layers.items():
-            self._originals[path] = layer.get_base_layer().weight.detach().clone()
-            try:
-                layer.merge(safe_merge=True)
-            except ValueError as error:
-                self.unmerge()
-                raise AdapterError(
-                    f"{path}: expected finite weights after merging, got some that are not. "
-                    "Train the adapter again."
-                ) from error
+        self._check_others_add()
+        stack_of(self.base.module).merge(self.base.module, self.name)
 
     def unmerge(self) -> None:
-        """Take the adapter out of the base's weights; they are as before, bit for bit.
+        """Take the adapter out of the base's weights, which are as before, bit for bit.
 
         Raises:
             AdapterError: If the adapter is not merged.
         """
-        if self._originals is None:
+        if not self.merged:
             raise AdapterError("adapter.unmerge: expected a merged adapter, got one that is not.")
-        for path, original in self._originals.items():
-            layer = self._layers[path]
-            if layer.merged:
-                layer.unmerge()
-            # Subtracting what was added does not give the old number back in floating point.
-            layer.get_base_layer().weight.data.copy_(original)
-        self._originals = None
+        stack_of(self.base.module).unmerge(self.base.module, self.name)
 
     def remove(self) -> None:
-        """Give the base its own layers back; the adapter is of no use afterwards."""
-        self._check_attached()
-        if self._originals is not None:
-            self.unmerge()
-        remove_layers(self.base.module)
-        if self.extra is not None:
-            self.extra.uninstall(self.base.module)
-        self._layers = {}
-        self._attached = False
+        """Take the adapter off the base; it is of no use afterwards.
 
-    def _switch(self, *, on: bool) -> None:
-        # peft also turns gradients on and off here, which is not its business: they stay.
-        flags = [(parameter, parameter.requires_grad) for parameter in self.parameters()]
-        for layer in self._layers.values():
-            layer.enable_adapters(on)
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+        Others stay as they are. With the last one, the base gets its own layers back.
+        """
+        self._check_attached()
+        if self.merged:
+            self.unmerge()
+        self.take_off()
+        self._layers = {}
+
+    def take_off(self) -> TakenOut:
+        """Take the adapter off its base for a while.
+
+        Returns:
+            What ``put_on`` needs.
+        """
+        self._check_attached()
+        module = self.base.module
+        taken = take_out(module, self.name)
+        if self.extra is not None:
+            self.extra.uninstall(module)
+        stack_of(module).release(module, self.name)
+        self._attached = False
+        return taken
+
+    def put_on(self, taken: TakenOut) -> None:
+        """Undo ``take_off``; the adapter is the last in the order then.
+
+        Args:
+            taken: What ``take_off`` returned.
+        """
+        module = self.base.module
+        put_back(module, taken)
+        if self.extra is not None:
+            self.extra.install(module)
+        self._attached = True
+        stack = stack_of(module)
+        stack.adapters[self.name] = self
+        stack.sync(module)
+
+    def _method(self) -> str | None:
+        """Name of the method, for messages."""
+        if any(_is_dora(layer, self.name) for layer in self._layers.values()):
+            return "DORA"
+        return None if self.config is None else str(self.config.peft_type.value)
+
+    def _check_others_add(self) -> None:
+        """Raise if merging would change what another adapter does.
+
+        Raises:
+            AdapterError: If they share a layer whose weights are not simply added to.
+        """
+        for path, layer in self._layers.items():
+            present = sorted(adapter_names(layer))
+            if len(present) > 1 and not all(is_additive(layer, name) for name in present):
+                others = ", ".join(name for name in present if name != self.name)
+                raise AdapterError(
+                    f"adapter.merge: expected methods that add to the weights, as {self.name} "
+                    f"shares {path} with {others}, got {self._method()}. Remove the others first, "
+                    "or use it as it is."
+                )
 
     def _check_attached(self) -> None:
         if not self._attached:
@@ -251,8 +295,13 @@ class AttachedAdapter:
             )
 
     def _check_not_merged(self, action: str) -> None:
-        if self._originals is not None:
+        if self.merged:
             raise AdapterError(
                 f"adapter {self.name}: expected an unmerged adapter for {action}, got a merged "
                 "one. Call unmerge() first."
             )
+
+
+def _is_dora(layer: Any, name: str) -> bool:
+    """Tell whether peft keeps the length of rows apart, which no factor on the update turns off."""
+    return bool(getattr(layer, "use_dora", {}).get(name))

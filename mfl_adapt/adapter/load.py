@@ -1,8 +1,8 @@
 """Read an adapter folder, refuse what does not belong, and put it on its base."""
 
-import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,24 @@ from torch import Tensor
 from mfl_adapt.adapter.attach import inject
 from mfl_adapt.adapter.attached import STOCK_PREFIX, AttachedAdapter
 from mfl_adapt.adapter.digest import digest_tensors
+from mfl_adapt.adapter.effect import Effect, check_effect, find_difference, prove
 from mfl_adapt.adapter.extra import rebuild, with_prefix
+from mfl_adapt.adapter.forced import Forced, find_other_supplier
 from mfl_adapt.adapter.frozen import check_frozen, freeze_base
-from mfl_adapt.adapter.passport import check_base, check_schema
-from mfl_adapt.adapter.save import (
-    CONFIG,
-    EXTRA,
-    HEADER_KEY,
-    PASSPORT,
-    WEIGHTS,
-    check_finite_weights,
-)
+from mfl_adapt.adapter.header import read_header
+from mfl_adapt.adapter.passport import Mismatch, find_mismatches
+from mfl_adapt.adapter.save import check_finite_weights
+from mfl_adapt.adapter.schema import CONFIG, EXTRA, PASSPORT, WEIGHTS, read_json
 from mfl_adapt.errors import AdapterError
 from mfl_adapt.plugin import Base
 from mfl_adapt.plugin.registry import PluginHost
 
 logger = logging.getLogger(__name__)
 
+_OTHER_EFFECT = (
+    "It loads but does something else: use the versions of peft and of its plugins that its "
+    "passport names."
+)
 SAVE_DTYPES = {None: None, "float16": torch.float16}
 """Number formats of files by their name in passports; weights are always computed in float32."""
 
@@ -74,14 +75,11 @@ def read_adapter(folder: Path) -> StoredAdapter:
             not those that the passport names.
     """
     folder = Path(folder)
-    passport = _read_json(folder / PASSPORT)
-    check_schema(passport, str(folder / PASSPORT))
+    passport = read_header(folder).passport
     described = passport["adapter"]
-    # Folders of earlier versions always say a method, and have no field for the rest.
-    changes_layers, has_extra = described.get("method", "") is not None, "extra" in described
-    _check_files(folder, {WEIGHTS: changes_layers, CONFIG: changes_layers, EXTRA: has_extra})
-    tensors = _read_part(folder / WEIGHTS, passport) if changes_layers else {}
-    extra = _read_part(folder / EXTRA, passport) if has_extra else {}
+    changes_layers, has_extra = described["method"] is not None, "extra" in described
+    tensors = _read_part(folder / WEIGHTS) if changes_layers else {}
+    extra = _read_part(folder / EXTRA) if has_extra else {}
     digest = digest_tensors(tensors | with_prefix(extra))
     if digest != passport["adapter_hash"]:
         name = WEIGHTS if changes_layers else EXTRA
@@ -98,46 +96,69 @@ def load(
     base: Base,
     folder: Path,
     *,
-    name: str = "default",
+    name: str | None = None,
+    strength: float = 1.0,
     trainable: bool = False,
     host: PluginHost | None = None,
+    force: bool = False,
+    needs_effect: bool = True,
 ) -> AttachedAdapter:
-    """Put a saved adapter on the base it was made for.
+    """Put a saved adapter on the base it was made for, and prove that it does what it did.
 
     Args:
         base: Base whose network is changed in place; left as it was if the adapter is refused.
         folder: Folder that ``save`` wrote.
-        name: peft's name for it, of no consequence.
+        name: What to call it beside others on the base; None is ``default``, then ``default_2``
+            and so on.
+        strength: How much of it is added.
         trainable: Whether its parameters get gradients, to train on.
         host: The run's plugins, for an adapter with a network of its own, which may come from a
             single file; those that are installed are found without.
+        force: Use it although its base has other weights, its contract or plugin API differ, its
+            plugin has another supplier, or it does something else here. Each of them is logged as
+            a warning and stands under ``forced`` in the adapter's passport, also when it is saved
+            again. Nothing can force another architecture, or files that do not agree.
+        needs_effect: Refuse an adapter that changes nothing. False is for what a run left on its
+            way; see ``save``.
 
     Returns:
-        The adapter, at strength 1.
+        The adapter. Others on the base are as before, but frozen if this one is trainable.
 
     Raises:
         AdapterError: If the folder is broken, belongs to another base, or its tensors are not
-            exactly those that its settings call for; or its own network belongs to a plugin that
-            is not installed.
+            exactly those that its settings call for; its own network belongs to a plugin that is
+            not installed; or it does nothing, or something else than its passport says.
         ConfigError: If that plugin does not take the settings it was made with.
     """
     stored = read_adapter(folder)
-    check_base(stored.passport, base, str(folder))
-    seed = int(stored.passport["adapter"]["seed"])
+    where = str(stored.folder)
+    forced = Forced(where, force=force)
+    forced.extend(find_mismatches(stored.passport, base, where))
+    # Another base does something else, of course.
+    is_other_base = bool(forced.texts)
     extra = None
     if stored.recipe is not None:
+        forced.extend(find_other_supplier(stored.passport, host))
         extra = rebuild(stored.recipe, str(stored.folder / PASSPORT), host)
-    save_dtype = _save_dtype(stored)
+    save_dtype, seed = _save_dtype(stored), stored.passport["adapter"]["seed"]
     adapter = inject(base, stored.config, name=name, seed=seed, extra=extra)
     adapter.save_dtype = save_dtype  # so that saving it again gives the same bytes
-    try:
+    with ExitStack() as undo:
+        undo.callback(adapter.remove)
         _fill(adapter, stored)
-    except AdapterError:
-        adapter.remove()
-        raise
-    adapter.passport = stored.passport
-    freeze_base(base.module, train_adapter=trainable)
-    check_frozen(base.module, train_adapter=trainable)
+        effect = prove(adapter)
+        if needs_effect:
+            check_effect(effect, where)
+        recorded = Effect.from_json(stored.passport["effect"])
+        difference = None if is_other_base else find_difference(effect, recorded, base)
+        if difference is not None:
+            forced.extend([Mismatch(difference, _OTHER_EFFECT)])
+        adapter.passport = forced.passport(stored.passport, base, effect)
+        adapter.strength = strength
+        if trainable:
+            freeze_base(base.module, train_adapter=adapter.name)
+            check_frozen(base.module, train_adapter=adapter.name)
+        undo.pop_all()
     logger.debug("adapter %s loaded on %s", folder, base.id)
     return adapter
 
@@ -207,70 +228,25 @@ def _check_match(
             )
 
 
-def _check_files(folder: Path, expected: Mapping[str, bool]) -> None:
-    """Raise if there is a file of which the passport says nothing.
+def _read_part(path: Path) -> dict[str, Tensor]:
+    """Read one file of weights, whose header was checked.
 
     Raises:
-        AdapterError: Naming that file. One that is missing is reported by who reads it.
-    """
-    for name, wanted in expected.items():
-        if not wanted and (folder / name).exists():
-            raise AdapterError(
-                f"{folder}: expected no {name}, of which {PASSPORT} says nothing, got one. "
-                "Fetch the adapter again; files of two adapters were mixed."
-            )
-
-
-def _read_part(path: Path, passport: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Read one file of weights.
-
-    Raises:
-        AdapterError: If it is missing or broken, carries another passport, or holds a weight that
-            is not finite.
-    """
-    tensors, header = _read_weights(path)
-    if header != passport:
-        raise AdapterError(
-            f"{path.parent}: expected one passport in {PASSPORT} and in the header of {path.name}, "
-            "got two that differ. Fetch the adapter again; one of the files was changed."
-        )
-    check_finite_weights(tensors, str(path), "Train the adapter again.")
-    return tensors
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AdapterError(
-            f"{path}: expected a file of an adapter folder, got: {error.strerror}. "
-            "Check the path; mfl_adapt writes this file beside the weights."
-        ) from error
-    except ValueError as error:
-        raise AdapterError(
-            f"{path}: expected JSON, got: {error}. Fetch the adapter again."
-        ) from error
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Return the tensors and the passport of the header; None if there is none.
-
-    Raises:
-        AdapterError: If the file is missing or broken.
+        AdapterError: If it is broken, or holds a weight that is not finite.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER_KEY)
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        return tensors, None if header is None else json.loads(header)
     except (OSError, SafetensorError, ValueError) as error:
         raise AdapterError(
             f"{path}: expected a whole safetensors file, got: {error}. Fetch the adapter again."
         ) from error
+    check_finite_weights(tensors, str(path), "Train the adapter again.")
+    return tensors
 
 
 def _read_config(path: Path) -> PeftConfig:
-    settings = _read_json(path)
+    settings = read_json(path)
     try:
         return PeftConfig.from_pretrained(str(path.parent))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

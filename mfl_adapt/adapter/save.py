@@ -11,41 +11,50 @@ from torch import Tensor
 
 from mfl_adapt.adapter.attached import AttachedAdapter
 from mfl_adapt.adapter.card import model_card
-from mfl_adapt.adapter.passport import dump_json, make_passport
+from mfl_adapt.adapter.effect import check_effect, prove
+from mfl_adapt.adapter.passport import make_passport
+from mfl_adapt.adapter.schema import (
+    CARD,
+    CONFIG,
+    EXTRA,
+    HEADER_KEY,
+    MAX_JSON,
+    PASSPORT,
+    WEIGHTS,
+    dump_json,
+)
 from mfl_adapt.adapter.storage import encode_safetensors, write_folder
 from mfl_adapt.errors import AdapterError
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS, CONFIG, PASSPORT, CARD = (
-    "adapter_model.safetensors",
-    "adapter_config.json",
-    "passport.json",
-    "README.md",
-)
-EXTRA = "extra_model.safetensors"
-"""Tensors of an adapter's own network; there only if it has one."""
-HEADER_KEY = "mfl_adapt"
-"""Key of the passport in the header of the weights."""
 
-
-def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]) -> Path:
+def save(
+    attached: AttachedAdapter,
+    folder: Path,
+    *,
+    passport: Mapping[str, Any],
+    needs_effect: bool = True,
+) -> Path:
     """Write an adapter with its passport, whole or not at all.
 
-    Saving what was loaded, with the passport it came with, gives the same bytes again.
+    What it does is measured and stands in the passport. Saving what was loaded, with the passport
+    it came with, gives the same bytes again.
 
     Args:
         attached: The adapter; strength and merging do not enter the file.
         folder: Folder to make, or an adapter folder to replace.
         passport: What the run knows, see ``passport.make_passport``; the fields about base and
             adapter are filled in.
+        needs_effect: Refuse an adapter that changes nothing. False is for what a run leaves on
+            its way: an adapter after the first step of a slow start may still do nothing.
 
     Returns:
         The folder.
 
     Raises:
-        AdapterError: If a weight is not finite in the format of files, or the passport cannot be
-            written.
+        AdapterError: If a weight is not finite in the format of files, the adapter has no effect
+            or one that is not finite, or the passport cannot be written.
         StorageError: If the folder cannot be written; an older one there stays as it was.
     """
     remedy = "Nothing was saved."
@@ -54,7 +63,11 @@ def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]
             f" Weights beyond the range of {attached.save_dtype} need train.save_dtype=float32."
         )
     check_finite_weights(attached.state_dict(), f"adapter {attached.name}", remedy)
-    complete = make_passport(attached, passport)
+    effect = prove(attached)
+    if needs_effect:
+        check_effect(effect, f"adapter {attached.name}")
+    complete = make_passport(attached, passport, effect)
+    check_size(complete)
     metadata = {"format": "pt", HEADER_KEY: dump_json(complete)}
     files = {
         PASSPORT: (dump_json(complete, indent=2) + "\n").encode(),
@@ -68,6 +81,21 @@ def save(attached: AttachedAdapter, folder: Path, *, passport: Mapping[str, Any]
     write_folder(folder, files, replaces={WEIGHTS, CONFIG, EXTRA})
     logger.debug("adapter %s saved to %s", attached.name, folder)
     return folder
+
+
+def check_size(passport: Mapping[str, Any]) -> None:
+    """Raise if a passport is larger than readers accept.
+
+    Raises:
+        AdapterError: If it is.
+    """
+    # It stands in the header beside the names of the tensors, escaped once more.
+    size = len(dump_json(dump_json(passport)).encode())
+    if size > MAX_JSON // 2:
+        raise AdapterError(
+            f"passport: expected at most {MAX_JSON // 2} bytes, got {size}. "
+            "Leave out what belongs into other files."
+        )
 
 
 def check_finite_weights(tensors: Mapping[str, Tensor], where: str, remedy: str) -> None:

@@ -33,6 +33,14 @@ class ComponentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def idle_settings(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the settings that would do nothing beside the others, which validation refuses.
+
+        Where a preset gave them and the user chose what makes them idle, they are dropped first.
+        """
+        return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
@@ -302,6 +310,28 @@ class AdapterMethod(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a weight of an adapter learns.
+
+    Attributes:
+        rate: Factor on ``train.lr``.
+        decay: Whether ``train.weight_decay`` may pull it towards zero; vectors never are.
+    """
+
+    rate: float = 1.0
+    decay: bool = True
+
+
+@runtime_checkable
+class PacedMethod(AdapterMethod, Protocol):
+    """An adapter method whose weights do not all learn in the same way."""
+
+    def pace(self, name: str) -> Pace:
+        """Return how the parameter of this full name in the network learns."""
+        ...
+
+
 @runtime_checkable
 class ExtraMethod(AdapterMethod, Protocol):
     """An adapter method with a network of its own, beside what peft does to the base's layers."""
@@ -431,6 +461,8 @@ __all__ = [
     "Loss",
     "LossContext",
     "LossSpec",
+    "Pace",
+    "PacedMethod",
     "PreprocessorSpec",
     "Probed",
     "PublishedWeights",

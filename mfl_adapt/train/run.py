@@ -119,8 +119,11 @@ def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> 
     """
     path = session.folder.path / "adapter"
     session.adapter.round()
-    adapters.save(session.adapter, path, passport=passport(session, steps, None))
-    if steps < session.config.train.steps:
+    stopped = steps < session.config.train.steps
+    # What a stopped run leaves may still do nothing; a whole one that does nothing is an error.
+    given = passport(session, steps, None)
+    adapters.save(session.adapter, path, passport=given, needs_effect=not stopped)
+    if stopped:
         return None
     evaluation = evaluate_any(session.base, session.adapter, session.data, session.config, report)
     session.folder.write_json("evaluation.json", evaluation.to_json())

@@ -189,9 +189,11 @@ def test_removing_restores_the_base(base, adapter):
 
 
 @pytest.mark.parametrize("targets", ["attention", "none"])
-def test_one_adapter_at_a_time(base, targets):
+def test_one_network_of_its_own_at_a_time(base, targets):
     attach(base, make_pose(targets=targets), seed=5)
-    with pytest.raises(AdapterError, match="expected a base without an adapter"):
+    with pytest.raises(
+        AdapterError, match="expected at most one adapter with a network of its own"
+    ):
         attach(base, make_pose(), seed=5)
 
 
@@ -247,6 +249,7 @@ def test_a_network_alone(base, tmp_path):
 def test_one_kind_of_adapter_replaces_the_other(base, adapter, folder):
     adapter.remove()
     alone = attach(base, make_pose(targets="none"), seed=5)
+    train_a_little(alone)
     save(alone, folder, passport={})
     assert sorted(contents(folder)) == ["README.md", "extra_model.safetensors", "passport.json"]
     (folder / "notes.txt").write_text("mine")
@@ -260,7 +263,9 @@ def test_missing_and_foreign_files(folder, tmp_path):
     with pytest.raises(AdapterError, match=r"extra_model\.safetensors: expected a whole"):
         read_adapter(lost)
     plain = make_base()
-    other = save(attach(plain, make_lora(), seed=0), tmp_path / "other", passport={})
+    other = save(
+        attach(plain, make_lora(), seed=0), tmp_path / "other", passport={}, needs_effect=False
+    )
     shutil.copy(folder / "extra_model.safetensors", other)
     with pytest.raises(AdapterError, match=r"expected no extra_model\.safetensors, of which"):
         read_adapter(other)
@@ -381,7 +386,9 @@ def test_a_plugin_in_a_single_file_is_found_among_those_of_the_run(base, tmp_pat
     (tmp_path / "rat_pose.py").write_text(RAT)
     host = load_plugins([str(tmp_path / "rat_pose.py")])
     method = host.build(AdapterSpec, "rat_pose.pose", {"hidden": 8, "r": 2})
-    folder = save(attach(base, method, seed=5), tmp_path / "adapter", passport={})
+    adapter = attach(base, method, seed=5)
+    train_a_little(adapter)
+    folder = save(adapter, tmp_path / "adapter", passport={})
     with pytest.raises(AdapterError, match="expected the plugin 'rat_pose' with"):
         load(make_views_base(), folder)
     loaded = load(make_views_base(), folder, host=host)

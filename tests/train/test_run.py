@@ -190,7 +190,7 @@ def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
     [
         ("train.precision=fp16", TrainingError, "expected bf16 or fp32 on the CPU"),
         ("adapter.targets=[to_qkw]", AdapterError, "to_qkw"),
-        ("data.views.inputs=9", DataError, "needs 1[01] views, got 8"),
+        ("data.views.inputs=9", DataError, "expected at least 1[01] views, got 8"),
         ("adapter=null", ConfigError, "adapter: expected a component, got nothing"),
     ],
 )

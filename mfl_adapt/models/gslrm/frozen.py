@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mfl_adapt.cameras import orbit
 from mfl_adapt.errors import CheckpointError
 from mfl_adapt.models.checkpoint import fingerprint, load_into, read_checkpoint
 from mfl_adapt.models.gslrm.config import GSLRMConfig, read_config
 from mfl_adapt.models.gslrm.gaussians import RawGaussians
 from mfl_adapt.models.gslrm.inputs import check_cameras, check_rgb, to_tensor
 from mfl_adapt.models.gslrm.model import GSLRM
+from mfl_adapt.models.probing import probing, ramp
 from mfl_adapt.types import Cameras, Gaussians
 
 
@@ -54,6 +56,30 @@ class FrozenGSLRM:
             "network": f"depth {options.n_layer}, width {options.d}, patch {options.patch_size}",
             "views": f"{least} to {most} pictures with cameras",
         }
+
+    def probe(self) -> Tensor:
+        """Return all stored Gaussians of two fixed pictures of 2 x 2 patches, as a vector.
+
+        They are taken before activation, where a change is not lost in saturation. The same
+        network gives the same numbers whatever its mode; at the published size this takes less
+        than a second on one core.
+
+        Returns:
+            [N], float32, on the CPU.
+        """
+        size = 2 * self.contract.patch
+        rig = orbit(
+            (270.0, 0.0),
+            (0.0, 20.0),
+            (self.contract.distance,) * 2,
+            (self.contract.focal_ratio,) * 2,
+            size,
+        )
+        cameras = replace(rig, c2w=rig.c2w[None], fxfycxcy=rig.fxfycxcy[None])
+        with probing(self.module):
+            made = self.reconstruct_raw(ramp(1, 2, 3, size, size), cameras)
+        fields = (made.xyz, made.features, made.scaling, made.rotation, made.opacity)
+        return torch.cat([field.flatten() for field in fields]).float().cpu()
 
     def reconstruct(
         self, rgb: Tensor, cameras: Cameras, *, round_rays: torch.dtype | None = None

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mfl_adapt.cameras import orbit
 from mfl_adapt.checks import check_range
 from mfl_adapt.errors import CheckpointError, ConfigError, ShapeError
 from mfl_adapt.models.checkpoint import fingerprint
@@ -47,9 +49,13 @@ from mfl_adapt.models.mvdiffusion.sampling import (
     decode_latents,
     sample_latents,
 )
+from mfl_adapt.models.probing import probing, ramp
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes, Cameras
+
+_PROBED_VIEWS, _PROBED_LATENTS = 2, 8
+"""Views of the probe and side of their latents: a published UNet halves the side three times."""
 
 _PATTERNS = {
     "reference": "a view sees the first one and itself",
@@ -180,6 +186,40 @@ class FrozenMVDiffusion:
             "pattern": f"{self.module.pattern} ({_PATTERNS[self.module.pattern]})",
             "prompts": f"[{self.num_views}, {TOKENS}, {self.module.config.cross_attention_dim}]",
         }
+
+    def probe(self) -> Tensor:
+        """Return what the UNet predicts for two fixed views of 8 x 8 latents, as a vector.
+
+        One call of the UNet at the middle of the noise schedule. Prompt and picture embeddings
+        are fixed numbers too, so that neither the text tower nor the prompts of a configuration
+        have a say. With a pose adapter the two views have cameras.
+
+        Returns:
+            [N], float32, on the CPU.
+        """
+        unet, views, side = self.module, _PROBED_VIEWS, _PROBED_LATENTS
+        options = unet.config
+        given = {
+            "sample": ramp(views, options.in_channels, side, side),
+            "encoder_hidden_states": ramp(views, TOKENS, options.cross_attention_dim),
+            "class_labels": ramp(views, options.projection_class_embeddings_input_dim),
+        }
+        # About as large as noise and CLIP's embeddings are.
+        given = {name: (4 * one - 2).to(self.device, unet.dtype) for name, one in given.items()}
+        cameras = None
+        if unet.pose is not None:
+            ones = np.ones(views)
+            rig = orbit(
+                (270.0, 0.0),
+                (0.0, 20.0),
+                self.contract.distance * ones,
+                self.contract.focal_ratio * ones,
+                self.size,
+            )
+            cameras = flatten_cameras(rig, views, views, self.device)
+        with probing(unet), unet.viewing(views):
+            made = unet(timestep=torch.tensor(500, device=self.device), cameras=cameras, **given)
+        return made.sample.flatten().float().cpu()
 
     def generate(
         self,
