@@ -17,6 +17,8 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from mfl_adapt.adapter.load import load as load_adapter
+    from mfl_adapt.adapter.stack import get_adapters, set_adapters
+    from mfl_adapt.adapter.swap import swap as swap_adapter
     from mfl_adapt.pipeline import load_base
     from mfl_adapt.render import render
     from mfl_adapt.types import Cameras, Gaussians
@@ -24,12 +26,25 @@ if TYPE_CHECKING:
 _LAZY = {
     "Cameras": ("mfl_adapt.types", "Cameras"),
     "Gaussians": ("mfl_adapt.types", "Gaussians"),
+    "get_adapters": ("mfl_adapt.adapter", "get_adapters"),
     "load_adapter": ("mfl_adapt.adapter", "load"),
     "load_base": ("mfl_adapt.pipeline", "load_base"),
     "render": ("mfl_adapt.render.backend", "render"),
+    "set_adapters": ("mfl_adapt.adapter", "set_adapters"),
+    "swap_adapter": ("mfl_adapt.adapter", "swap"),
 }
 
-__all__ = ["Cameras", "Gaussians", "__version__", "load_adapter", "load_base", "render"]
+__all__ = [
+    "Cameras",
+    "Gaussians",
+    "__version__",
+    "get_adapters",
+    "load_adapter",
+    "load_base",
+    "render",
+    "set_adapters",
+    "swap_adapter",
+]
 
 
 def __getattr__(name: str) -> Any:

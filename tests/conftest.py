@@ -1,11 +1,15 @@
 """What holds for every room: importable helpers, no deadlines, and a count of golden tests."""
 
+import os
 import sys
 from pathlib import Path
 
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+# What the user of this machine disabled must not decide a test; nothing ever lies there.
+os.environ["MFL_CONFIG_HOME"] = str(Path(__file__).resolve().parent / "no_settings_of_the_user")
 
 # A busy machine is no fault of the code: nothing here may fail for being slow.
 settings.register_profile("no_deadline", deadline=None)

@@ -31,7 +31,7 @@ COMMANDS = {
     "base": "List, fetch and verify the frozen base models.",
     "prompts": "Make and check prompt embeddings, which tell views apart.",
     "config": "Show, validate and describe run configurations.",
-    "plugins": "List plugins and what they offer.",
+    "plugins": "List, write, check, trace and switch off plugins.",
 }
 """Core commands with their help line; command ``x`` lives in ``mfl_adapt.cli.x``."""
 

@@ -5,7 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mfl_adapt.cli.options import PluginsOption, ReaderOption, SetOption, open_config
+from mfl_adapt.cli.options import (
+    AdapterOption,
+    BackgroundOption,
+    DeviceOption,
+    EveryOption,
+    GuidanceOption,
+    LargestOption,
+    PluginsOption,
+    ReaderOption,
+    SeedOption,
+    SetOption,
+    ShareOption,
+    StepsOption,
+    ViewsBaseOption,
+    open_config,
+    read_adapters,
+)
 
 if TYPE_CHECKING:
     from mfl_adapt.config import LoadedConfig
@@ -23,57 +39,37 @@ def synth(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Dataset folder to make.")
     ],
-    views_base: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Makes the views; default facelift.tiny_views."),
-    ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option("--adapter", metavar="FOLDER", help="Adapter of that base.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of the noise, the same for every picture.")
-    ] = 4,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 50,
-    guidance: Annotated[float, typer.Option(help="How strongly the picture guides; 1 is off.")] = 3,
+    views_base: ViewsBaseOption = None,
+    adapters: AdapterOption = None,
+    seed: SeedOption = 4,
+    steps: StepsOption = 50,
+    guidance: GuidanceOption = 3,
     white: Annotated[
         int, typer.Option(min=1, max=255, help="Least channel of generated background.")
     ] = 235,
-    background: Annotated[
-        str,
-        typer.Option(
-            metavar="HOW",
-            help="Of pictures: auto, alpha, white[:THRESHOLD], mask file or folder, or a function.",
-        ),
-    ] = "auto",
-    largest: Annotated[
-        bool, typer.Option("--largest", help="Of several subjects, take the largest.")
-    ] = False,
+    background: BackgroundOption = "auto",
+    largest: LargestOption = False,
     framing: Annotated[
         Literal["mask", "none"], typer.Option(help="Place the subject by its mask, or not at all.")
     ] = "mask",
-    share: Annotated[
-        float | None, typer.Option(help="Share of the picture that the subject shall cover.")
-    ] = None,
+    share: ShareOption = None,
     view: Annotated[
         str, typer.Option(metavar="N|NAME", help="Of a dataset, the view to start from.")
     ] = "0",
-    every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a video, take every Nth frame.")
-    ] = 1,
+    every: EveryOption = 1,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Of a video or dataset, take at most N.")
     ] = None,
     skip_bad: Annotated[
         int, typer.Option("--skip-bad", metavar="N", min=0, help="Leave out up to N bad pictures.")
     ] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     reader: ReaderOption = None,
     plugins: PluginsOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Generate a dataset; the same command continues after an interruption."""
+    chosen = read_adapters(adapters)
     dataset = _dataset_of(paths, named=reader is not None)
     flags = {
         "views_base.id": views_base,
@@ -96,9 +92,7 @@ def synth(
         framing=options.read_framing(framing, share, None, None),
         largest=largest,
     )
-    base, adapters = open_views(
-        loaded, host, adapters=() if adapter is None else (adapter,), device=device
-    )
+    base, attached = open_views(loaded, host, adapters=chosen, device=device)
     placing = Placing(base.contract, preparation)
     sources: Sources = (
         PictureFiles(paths, placing, every=every, limit=limit)
@@ -112,7 +106,7 @@ def synth(
             sources,
             out,
             recipe=recipe,
-            adapters=adapters,
+            adapters=attached,
             report=bars.advance,
             skip_bad=skip_bad,
         )

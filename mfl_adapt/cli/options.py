@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from mfl_adapt.adapter import AdapterChoice
     from mfl_adapt.config import LoadedConfig
     from mfl_adapt.plugin.registry import PluginHost
 
@@ -28,6 +29,49 @@ ReaderOption = Annotated[
     str | None,
     typer.Option("--reader", metavar="NAME", help="Reader to use; else the one that knows PATH."),
 ]
+AdapterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="FOLDER[@STRENGTH]",
+        help="Adapter of the base, e.g. mouse or mouse@0.5; repeatable.",
+    ),
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")
+]
+ViewsBaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--views-base", metavar="NAME", help="Makes the views; default facelift.tiny_views."
+    ),
+]
+BackgroundOption = Annotated[
+    str,
+    typer.Option(
+        "--background",
+        metavar="HOW",
+        help="Of pictures: auto, alpha, white[:THRESHOLD], mask file or folder, or a function.",
+    ),
+]
+LargestOption = Annotated[
+    bool, typer.Option("--largest", help="Of several subjects, take the largest.")
+]
+ShareOption = Annotated[
+    float | None,
+    typer.Option("--share", help="Share of the picture that the subject shall cover."),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Of the noise, the same for every picture."),
+]
+StepsOption = Annotated[int, typer.Option("--steps", help="Denoising steps.")]
+GuidanceOption = Annotated[
+    float, typer.Option("--guidance", help="How strongly the picture guides; 1 is off.")
+]
+EveryOption = Annotated[
+    int, typer.Option("--every", min=1, metavar="N", help="Of a video, take every Nth frame.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -36,6 +80,17 @@ def new_app(summary: str | None = None) -> typer.Typer:
     return typer.Typer(
         help=summary, add_completion=False, no_args_is_help=bool(summary), rich_markup_mode=None
     )
+
+
+def read_adapters(named: list[str] | None) -> list[AdapterChoice]:
+    """Read what followed each ``--adapter``.
+
+    Raises:
+        RangeError: If a strength is no finite number of at least 0.
+    """
+    from mfl_adapt.adapter import read_choice
+
+    return [read_choice(one) for one in named or ()]
 
 
 def read_config(
@@ -76,11 +131,13 @@ def open_config(
 
     Raises:
         ConfigError: If the configuration cannot be used.
-        PluginError: If an active plugin cannot be used.
+        PluginError: If an active plugin cannot be used, or one that was named is disabled.
     """
     from mfl_adapt.config import claim_slots
+    from mfl_adapt.plugin.disabled import refuse_disabled
     from mfl_adapt.plugin.registry import load_plugins
 
     loaded = read_config(source, overrides=overrides, plugins=plugins, flags=flags)
+    refuse_disabled(loaded.named)
     host = load_plugins(loaded.config.plugins, disabled=loaded.removed)
     return claim_slots(loaded, host), host

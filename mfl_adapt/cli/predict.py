@@ -5,16 +5,28 @@ from typing import Annotated, Literal
 
 import typer
 
-from mfl_adapt.cli.options import PluginsOption, SetOption, new_app, open_config
+from mfl_adapt.cli.options import (
+    AdapterOption,
+    BackgroundOption,
+    DeviceOption,
+    EveryOption,
+    GuidanceOption,
+    LargestOption,
+    PluginsOption,
+    SeedOption,
+    SetOption,
+    ShareOption,
+    StepsOption,
+    ViewsBaseOption,
+    new_app,
+    open_config,
+    read_adapters,
+)
 
 app = new_app()
 
 OutOption = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", help="Gets one folder for each result.")
-]
-AdapterOption = Annotated[
-    list[Path] | None,
-    typer.Option("--adapter", metavar="FOLDER", help="Adapter of one of the bases; repeatable."),
 ]
 BaseOption = Annotated[
     str | None,
@@ -33,9 +45,6 @@ FilterOption = Annotated[
 FormatOption = Annotated[
     str,
     typer.Option("--format", metavar="A,B", help="Of the Gaussians: ply, compressed_ply, splat."),
-]
-DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")
 ]
 NoVideoOption = Annotated[bool, typer.Option("--no-video", help="Write no turntable.mp4.")]
 NoViewerOption = Annotated[bool, typer.Option("--no-viewer", help="Write no viewer.html.")]
@@ -56,28 +65,15 @@ def predict(
     ],
     out: OutOption,
     adapters: AdapterOption = None,
-    views_base: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Makes the views; default facelift.tiny_views."),
-    ] = None,
+    views_base: ViewsBaseOption = None,
     base: BaseOption = None,
-    background: Annotated[
-        str,
-        typer.Option(
-            metavar="HOW",
-            help="auto, alpha, white[:THRESHOLD], a mask file or folder, or a function.",
-        ),
-    ] = "auto",
-    largest: Annotated[
-        bool, typer.Option("--largest", help="Of several subjects, take the largest.")
-    ] = False,
+    background: BackgroundOption = "auto",
+    largest: LargestOption = False,
     framing: Annotated[
         Literal["mask", "face", "none"] | None,
         typer.Option(help="Place the subject by its mask (default) or face, or not at all."),
     ] = None,
-    share: Annotated[
-        float | None, typer.Option(help="Share of the picture that the subject shall cover.")
-    ] = None,
+    share: ShareOption = None,
     face_box: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="The face in pixels; sets --framing face.")
     ] = None,
@@ -88,11 +84,9 @@ def predict(
     views: Annotated[
         str, typer.Option(metavar="all|0,2,..", help="Slots that the Gaussians are made of.")
     ] = "all",
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of the noise, the same for every picture.")
-    ] = 4,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 50,
-    guidance: Annotated[float, typer.Option(help="How strongly the picture guides; 1 is off.")] = 3,
+    seed: SeedOption = 4,
+    steps: StepsOption = 50,
+    guidance: GuidanceOption = 3,
     views_at_once: Annotated[
         int | None, typer.Option(metavar="N", help="Fewer views at once need less memory.")
     ] = None,
@@ -100,9 +94,7 @@ def predict(
     formats: FormatOption = "ply",
     no_video: NoVideoOption = False,
     no_viewer: NoViewerOption = False,
-    every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a video, take every Nth frame.")
-    ] = 1,
+    every: EveryOption = 1,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Of a video, take at most N frames.")
     ] = None,
@@ -119,6 +111,7 @@ def predict(
     Raises:
         typer.Exit: With 1 if one of several pictures could not be used.
     """
+    chosen = read_adapters(adapters)
     flags = {
         "base.id": base or default_base("base", "facelift.tiny", config, overrides),
         "views_base.id": views_base
@@ -151,9 +144,7 @@ def predict(
     )
     outputs = Outputs(options.read_names(formats), video=not no_video, viewer=not no_viewer)
     inputs = find_inputs(paths, every=every, limit=limit, fps=fps)
-    predictor = open_predictor(
-        loaded, host, settings=settings, adapters=adapters or (), device=device
-    )
+    predictor = open_predictor(loaded, host, settings=settings, adapters=chosen, device=device)
     batch = Batch(predictor, host, out, preparation=preparation, outputs=outputs)
     with Bars() as bars:
         outcome = batch.run(inputs, report=bars.advance)

@@ -6,17 +6,18 @@ from typing import Annotated
 import typer
 
 from mfl_adapt.cli.options import (
+    AdapterOption,
+    DeviceOption,
     PluginsOption,
     ReaderOption,
     SetOption,
     new_app,
     open_config,
+    read_adapters,
 )
 from mfl_adapt.cli.predict import (
-    AdapterOption,
     BaseOption,
     ConfigOption,
-    DeviceOption,
     FilterOption,
     FormatOption,
     NoVideoOption,
@@ -56,6 +57,7 @@ def reconstruct(
     overrides: SetOption = None,
 ) -> None:
     """Reconstruct one sample; reader, preprocessing and cameras follow from --config or --set."""
+    chosen = read_adapters(adapters)
     flags = {
         "data.path": str(path),
         "data.reader": reader,
@@ -73,7 +75,7 @@ def reconstruct(
         out,
         sample=sample,
         views=options.read_views(views),
-        adapters=adapters or (),
+        adapters=chosen,
         filter=filter,
         outputs=Outputs(options.read_names(formats), video=not no_video, viewer=not no_viewer),
         device=device,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mfl_adapt.adapter import AttachedAdapter
+from mfl_adapt.adapter import Switchable
 from mfl_adapt.data.collate import collate, collate_views
 from mfl_adapt.evaluate.scores import Evaluation, Scores
 from mfl_adapt.metrics import foreground_psnr, mask_iou, mean_colour, psnr, ssim
@@ -37,7 +37,7 @@ Measures = Mapping[str, Tensor | None]
 @torch.no_grad()
 def evaluate(
     base: Reconstructor,
-    adapter: AttachedAdapter,
+    adapter: Switchable,
     data: OpenData,
     *,
     backend: Backend = "auto",
@@ -50,7 +50,7 @@ def evaluate(
 
     Args:
         base: With the adapter inside.
-        adapter: Switched off for the frozen base.
+        adapter: The adapter, or ``AllAdapters``; switched off for the frozen base.
         data: Samples, split and view policy.
         backend: Rasterizer.
         limit: Use only the first so many samples.

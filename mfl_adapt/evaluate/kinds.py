@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mfl_adapt.adapter import AttachedAdapter
+from mfl_adapt.adapter import Switchable
 from mfl_adapt.config import RunConfig
 from mfl_adapt.evaluate.held_out import evaluate
 from mfl_adapt.evaluate.scores import Evaluation
@@ -12,7 +12,7 @@ from mfl_adapt.plugin import Base, Reconstructor
 
 def evaluate_any(
     base: Base,
-    adapter: AttachedAdapter,
+    adapter: Switchable,
     data: OpenData,
     config: RunConfig,
     report: Callable[[int, int], None] | None = None,
@@ -21,7 +21,7 @@ def evaluate_any(
 
     Args:
         base: A ``Reconstructor``, or a ``FrozenMVDiffusion``; with the adapter inside.
-        adapter: Switched off for the frozen base.
+        adapter: The adapter, or ``AllAdapters``; switched off for the frozen base.
         data: Samples, split and view policy.
         config: The resolved configuration.
         report: Called with scenes done and scenes in all.

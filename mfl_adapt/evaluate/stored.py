@@ -1,8 +1,8 @@
-"""Evaluates an adapter that lies on disk."""
+"""Evaluates adapters that lie on disk."""
 
 from pathlib import Path
 
-from mfl_adapt.adapter import load
+from mfl_adapt.adapter import AdapterChoice, AllAdapters, load_several
 from mfl_adapt.config import LoadedConfig, validate_components
 from mfl_adapt.evaluate.kinds import evaluate_any
 from mfl_adapt.evaluate.scores import Evaluation
@@ -10,13 +10,15 @@ from mfl_adapt.pipeline import open_data, open_for_training
 from mfl_adapt.plugin.registry import PluginHost
 
 
-def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Evaluation:
-    """Score a saved adapter on the data that a configuration names.
+def evaluate_adapter(
+    loaded: LoadedConfig, host: PluginHost, *adapters: AdapterChoice | Path
+) -> Evaluation:
+    """Score saved adapters, all of them at once, on the data that a configuration names.
 
     Args:
         loaded: The run's configuration, with slots claimed.
         host: The active plugins.
-        folder: Adapter folder.
+        *adapters: Adapter folders, with strengths where they are not used as a whole.
 
     Returns:
         Means over all held-out views.
@@ -27,6 +29,6 @@ def evaluate_adapter(loaded: LoadedConfig, host: PluginHost, folder: Path) -> Ev
     validate_components(loaded, host)
     config = loaded.config
     base = open_for_training(config, host)
-    adapter = load(base, folder, host=host)
+    load_several(base, adapters, host)
     data = open_data(config, host, base.contract)
-    return evaluate_any(base, adapter, data, config)
+    return evaluate_any(base, AllAdapters(base), data, config)

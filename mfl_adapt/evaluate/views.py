@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfl_adapt.adapter import AttachedAdapter
+from mfl_adapt.adapter import Switchable
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError
 from mfl_adapt.evaluate.held_out import (
@@ -48,7 +48,7 @@ class Sampling(NamedTuple):
 @torch.no_grad()
 def evaluate_views(
     base: FrozenMVDiffusion,
-    adapter: AttachedAdapter,
+    adapter: Switchable,
     data: OpenData,
     sampling: Sampling,
     *,
@@ -63,7 +63,7 @@ def evaluate_views(
 
     Args:
         base: With the adapter inside.
-        adapter: Switched off for the frozen base.
+        adapter: The adapter, or ``AllAdapters``; switched off for the frozen base.
         data: Samples and split; the view policy of slots.
         sampling: Steps, guidance and seed.
         limit: Use only the first so many samples.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mfl_adapt.adapter import load, read_adapter
+from mfl_adapt.adapter import AdapterChoice, digest_tensors, load_several, read_header
 from mfl_adapt.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -16,43 +16,46 @@ if TYPE_CHECKING:
 
 
 def load_adapters(
-    folders: Sequence[Path], bases: Sequence[Base], host: PluginHost | None = None
-) -> dict[str, AttachedAdapter]:
-    """Put each adapter on its base.
+    choices: Sequence[AdapterChoice | Path],
+    bases: Sequence[Base],
+    host: PluginHost | None = None,
+) -> dict[str, tuple[AttachedAdapter, ...]]:
+    """Put each adapter on its base, beside others that belong there.
 
     Args:
-        folders: Adapter folders.
+        choices: Adapter folders, with strengths where they are not used as a whole.
         bases: Bases whose networks are changed in place.
         host: Active plugins, for adapters with a network of their own; None looks for them.
 
     Returns:
-        The adapters, by the id of their base.
+        The adapters, by the id of their base; bases without one are left out.
 
     Raises:
-        AdapterError: If a folder is broken, an adapter belongs to none of the bases, or two
-            belong to one.
+        AdapterError: If a folder is broken, an adapter belongs to none of the bases, or two that
+            belong to one cannot be used together.
     """
-    owners: dict[str, Path] = {}
-    chosen: list[tuple[Path, Base]] = []
-    for folder in folders:
-        base = _owner(folder, bases)
-        if base.id in owners:
-            raise AdapterError(
-                f"--adapter: expected at most one for each base, got {owners[base.id]} and "
-                f"{folder}, both for {base.id}. Leave one out."
-            )
-        owners[base.id] = folder
-        chosen.append((folder, base))
-    return {base.id: load(base, folder, host=host) for folder, base in chosen}
+    owned: dict[str, list[AdapterChoice]] = {}
+    for choice in map(AdapterChoice.of, choices):
+        owned.setdefault(_owner(choice.folder, bases).id, []).append(choice)
+    return {base.id: load_several(base, owned[base.id], host) for base in bases if base.id in owned}
 
 
-def describe_adapters(adapters: Mapping[str, AttachedAdapter]) -> dict[str, str]:
-    """Name adapters by the id of their base and the hash of their weights."""
-    found = {}
-    for base, adapter in adapters.items():
-        assert adapter.passport is not None, "it came from a file"
-        found[base] = str(adapter.passport["adapter_hash"])
-    return found
+def describe_adapters(
+    adapters: Mapping[str, Sequence[AttachedAdapter]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Name adapters by the id of their base, the hash of their weights and their strength."""
+    return {
+        base: [
+            {"adapter_hash": adapter_hash(adapter), "strength": adapter.strength}
+            for adapter in several
+        ]
+        for base, several in adapters.items()
+    }
+
+
+def adapter_hash(adapter: AttachedAdapter) -> str:
+    """Return the hash in the passport, or that of the weights of one that was never saved."""
+    return (adapter.passport or {}).get("adapter_hash") or digest_tensors(adapter.state_dict())
 
 
 def _owner(folder: Path, bases: Sequence[Base]) -> Base:
@@ -61,7 +64,7 @@ def _owner(folder: Path, bases: Sequence[Base]) -> Base:
     Raises:
         AdapterError: If it is none of these.
     """
-    wanted = read_adapter(folder).passport["base"]
+    wanted = read_header(folder).passport["base"]
     for base in bases:
         if (wanted.get("fingerprint"), wanted.get("sha256")) == (base.fingerprint, base.sha256):
             return base

@@ -19,7 +19,7 @@ from mfl_adapt.predict.predictor import Predictor, PredictSettings, choose_filte
 from mfl_adapt.predict.views import ViewsBase
 
 if TYPE_CHECKING:
-    from mfl_adapt.adapter import AttachedAdapter
+    from mfl_adapt.adapter import AdapterChoice, AttachedAdapter
     from mfl_adapt.config import LoadedConfig, RunConfig
     from mfl_adapt.plugin.registry import PluginHost
 
@@ -37,7 +37,7 @@ def open_predictor(
     host: PluginHost,
     *,
     settings: PredictSettings,
-    adapters: Sequence[Path] = (),
+    adapters: Sequence[AdapterChoice | Path] = (),
     device: Device = "auto",
 ) -> Predictor:
     """Load both bases and put the adapters on them.
@@ -46,7 +46,7 @@ def open_predictor(
         loaded: ``views_base`` and ``base`` count; the two small models where it names none.
         host: The active plugins.
         settings: What decides a prediction.
-        adapters: Adapter folders, in any order.
+        adapters: Adapter folders in any order, with strengths; each finds its base.
         device: ``auto`` takes CUDA where there is one.
 
     Raises:
@@ -66,7 +66,7 @@ def open_views(
     loaded: LoadedConfig,
     host: PluginHost,
     *,
-    adapters: Sequence[Path] = (),
+    adapters: Sequence[AdapterChoice | Path] = (),
     device: Device = "auto",
 ) -> tuple[ViewsBase, tuple[AttachedAdapter, ...]]:
     """Load the base that makes views alone, and put its adapters on it.
@@ -74,7 +74,7 @@ def open_views(
     Args:
         loaded: ``views_base`` counts; the small model where it names none.
         host: The active plugins.
-        adapters: Adapter folders.
+        adapters: Adapter folders, with strengths.
         device: ``auto`` takes CUDA where there is one.
 
     Raises:
@@ -82,7 +82,7 @@ def open_views(
     """
     validate_components(loaded, host)
     base = _open_views_base(_sort_bases(loaded, host), host, choose_device(device))
-    return base, tuple(load_adapters(adapters, [base], host).values())
+    return base, load_adapters(adapters, [base], host).get(base.id, ())
 
 
 def _sort_bases(loaded: LoadedConfig, host: PluginHost) -> RunConfig:

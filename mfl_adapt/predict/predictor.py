@@ -121,7 +121,7 @@ class Predictor:
         base: Reconstructor,
         *,
         settings: PredictSettings | None = None,
-        adapters: Mapping[str, AttachedAdapter] | None = None,
+        adapters: Mapping[str, Sequence[AttachedAdapter]] | None = None,
     ) -> None:
         """Hold the models and the settings together.
 
@@ -132,7 +132,7 @@ class Predictor:
         self.views_base = views_base
         self.base = base
         self.settings = settings or PredictSettings()
-        self.adapters = dict(adapters or {})
+        self.adapters = {base: tuple(several) for base, several in (adapters or {}).items()}
         self.slots = slot_names(views_base.contract.slots_deg)
         slot_cameras(views_base.contract, base.contract.size)
         _check_views(self.settings.views, len(self.slots))

@@ -33,6 +33,7 @@ from mfl_adapt.predict.predictor import choose_filter, reconstruct
 from mfl_adapt.prepare import find_sample
 
 if TYPE_CHECKING:
+    from mfl_adapt.adapter import AdapterChoice
     from mfl_adapt.config import LoadedConfig
     from mfl_adapt.plugin.registry import PluginHost
     from mfl_adapt.types import RigContract, Sample
@@ -47,7 +48,7 @@ def reconstruct_sample(
     *,
     sample: str | None = None,
     views: Sequence[int | str] | None = None,
-    adapters: Sequence[Path] = (),
+    adapters: Sequence[AdapterChoice | Path] = (),
     filter: str = "auto",
     outputs: Outputs | None = None,
     device: Device = "auto",
@@ -63,7 +64,7 @@ def reconstruct_sample(
         sample: Name of the sample; None takes the first one.
         views: Names or indices of the input views; None takes as many as the base is used to,
             spread over all.
-        adapters: Adapter folders.
+        adapters: Adapter folders, with strengths.
         filter: Which Gaussians are kept, as for ``predict``.
         outputs: Which files are written.
         device: Where to compute.

@@ -22,6 +22,7 @@ from mfl_adapt.data.writer import check_id, summarize, write_json, write_lists
 from mfl_adapt.errors import DataError
 from mfl_adapt.images import RawView, begin_sample
 from mfl_adapt.predict import matting
+from mfl_adapt.predict.adapters import adapter_hash
 from mfl_adapt.predict.views import slot_cameras, slot_conditions, slot_names
 from mfl_adapt.prepare.folder import (
     find_finished,
@@ -213,16 +214,11 @@ def _describe(
     adapters: Sequence[AttachedAdapter],
 ) -> dict[str, Any]:
     """Return everything that decides the views beside the pictures."""
-    hashes = [
-        (one.passport or {}).get("adapter_hash") or digest_tensors(one.state_dict())
-        for one in adapters
-    ]
     return {
         SEAL: hash_cameras(cameras),
         "base": {"id": base.id, "sha256": base.sha256},
         "adapters": [
-            {"sha256": sha256, "strength": one.strength}
-            for sha256, one in zip(hashes, adapters, strict=True)
+            {"adapter_hash": adapter_hash(one), "strength": one.strength} for one in adapters
         ],
         "prompts_sha256": digest_tensors({"prompt_embeds": base.prompt_embeds.float()}),
         **asdict(recipe),

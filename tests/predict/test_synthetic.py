@@ -116,8 +116,8 @@ def test_adapters_are_named_by_their_hash(tmp_path, drawn):
         adapter.remove()
     (one,) = history(tmp_path / "a")[0]["params"]["adapters"]
     (half,) = history(tmp_path / "b")[0]["params"]["adapters"]
-    assert one["sha256"] == half["sha256"]
-    assert (len(one["sha256"]), one["strength"], half["strength"]) == (64, 1.0, 0.5)
+    assert one["adapter_hash"] == half["adapter_hash"]
+    assert (len(one["adapter_hash"]), one["strength"], half["strength"]) == (64, 1.0, 0.5)
 
 
 def test_a_pose_adapter_is_told_the_cameras_of_the_slots(tmp_path):
