@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from mfl_adapt import adapter as adapters
 from mfl_adapt.config import LoadedConfig, dump_config, to_plain, validate_components
-from mfl_adapt.data import fingerprint
 from mfl_adapt.doctor import Report, build_checks, examine_samples, to_json
 from mfl_adapt.errors import TrainingError
 from mfl_adapt.evaluate import Evaluation, evaluate_any
 from mfl_adapt.pipeline import OpenRun, open_run
 from mfl_adapt.plugin.registry import PluginHost
 from mfl_adapt.train.accelerator import build_accelerator
+from mfl_adapt.train.evidence import passport
 from mfl_adapt.train.folder import RunFolder, environment
 from mfl_adapt.train.loop import train
 from mfl_adapt.train.records import Step
@@ -129,34 +129,6 @@ def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> 
     session.folder.write_json("evaluation.json", evaluation.to_json())
     adapters.save(session.adapter, path, passport=passport(session, steps, evaluation))
     return evaluation
-
-
-def passport(session: Session, steps: int, evaluation: Evaluation | None) -> dict[str, Any]:
-    """Return the evidence that goes with the adapter."""
-    opened, split = session.opened, session.data.split
-    return {
-        "config": to_plain(session.config),
-        "plugins": {
-            plugin.name: {"distribution": plugin.distribution, "version": plugin.version}
-            for plugin in opened.host.plugins()
-            if plugin.state == "active"
-        },
-        "seeds": {"run": session.config.seed},
-        "steps": steps,
-        "data": {
-            "fingerprint": fingerprint(session.data.samples),
-            "samples": len(session.data.samples),
-            "train": len(split.train),
-            "validation": len(split.validation),
-        },
-        "environment": environment(),
-        "metrics": {} if evaluation is None else metrics(evaluation),
-    }
-
-
-def metrics(evaluation: Evaluation) -> Mapping[str, Any]:
-    """Scores without the single scenes, for the passport and the model card."""
-    return {key: value for key, value in evaluation.to_json().items() if "per_scene" not in key}
 
 
 def check_base_unchanged(session: Session, before: str) -> None:
