@@ -1,8 +1,9 @@
 """The CPU rasterizer: compiled kernels behind one differentiable function.
 
 The first call in a fresh installation compiles for about ten seconds; later processes read the
-result from numba's cache. Pictures and gradients have the same bits for any number of threads.
-Double backward is not supported.
+result from numba's cache. Pictures and gradients have the same bits for any number of threads,
+and in every process on one kind of CPU, with or without that cache. Double backward is not
+supported.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,9 @@
 They stay together because numba's on-disk cache looks at one file only: a callee changed in
 another file would be ignored. Each kernel of the list works through the tasks ``[low, high)`` of
 its stage, releases the interpreter lock and writes only what belongs to those tasks, so any
-split over any number of threads gives the same bits.
+split over any number of threads gives the same bits. All other functions are copied into the
+kernels that call them, so that a kernel has the same machine code, and gives the same bits,
+whether this process compiled it, in whatever order, or read it from the cache.
 
     project           task = (view, chunk of Gaussians): 3D Gaussians to records on the screen
     count, fill       task = (view, chunk): which 32 x 32 pixel regions each record touches
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numba import carray, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from mfl_adapt.render.protocol import (
     ALPHA_MIN,
@@ -126,16 +128,14 @@ _PLANE = SIDE * _ROW
 _T, _LAST, _S, _C0, _C1, _C2, _C3 = (_U64(k * _PLANE) for k in range(7))
 _LOW_BITS, _SHIFT, _TOP_BIT = _U64(0xFFFFFFFF), _U64(32), _U64(31)
 
+# What the compiler may do to arithmetic: contract and reorder it. NaN and infinity keep their
+# meaning, as they must fail the culling tests.
+_LICENCES = {"contract", "nsz", "arcp", "reassoc"}
 
-def _jit(function: Callable[..., Any], *, strict: bool = False) -> Any:
-    """Compile at first use; cache on disk where some cache folder can be written.
 
-    Arithmetic may be contracted and reordered unless ``strict``, but NaN and infinity keep their
-    meaning, as they must fail the culling tests.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    if not strict:
-        options["fastmath"] = {"contract", "nsz", "arcp", "reassoc"}
+def _kernel(function: Callable[..., Any]) -> Any:
+    """Compile at first use; cache on disk where some cache folder can be written."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _LICENCES}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
@@ -143,9 +143,25 @@ def _jit(function: Callable[..., Any], *, strict: bool = False) -> Any:
         return njit(**options)(function)
 
 
-def _strict(function: Callable[..., Any]) -> Any:
-    """Compile without any licence to reorder arithmetic."""
-    return _jit(function, strict=True)
+def _inlined(function: Callable[..., Any], *, licences: Any = _LICENCES) -> Any:
+    """Copy the function into every kernel that calls it; for Python it stays as it is.
+
+    Left to itself it would exist alone and once more in each kernel, every copy optimized in
+    another round and with other last bits in its sums. Which of them runs would depend on what
+    the process compiled and what it read from the cache.
+    """
+    return register_jitable(
+        error_model="numpy",
+        fastmath=licences,
+        forceinline=True,
+        no_cpython_wrapper=True,  # nothing can enter it from outside; a fifth less to compile
+        no_cfunc_wrapper=True,
+    )(function)
+
+
+def _inlined_strictly(function: Callable[..., Any]) -> Any:
+    """Copy it into its callers without any licence to reorder its arithmetic."""
+    return _inlined(function, licences=False)  # if none were named, it would get its caller's
 
 
 @intrinsic
@@ -175,7 +191,7 @@ def _stack_floats(_context: Any) -> Any:
     return pointer(), generate
 
 
-@_jit
+@_inlined
 def _exp2_negative(t: Real) -> Real:
     """2^-t for t >= 0; ``math.exp`` would not vectorize."""
     t = min(t, _EXPONENT_MAX)
@@ -185,37 +201,37 @@ def _exp2_negative(t: Real) -> Real:
     return power * (_ONE + f * (_P1 + f * (_P2 + f * (_P3 + f * (_P4 + f * _P5)))))
 
 
-@_jit
+@_inlined
 def _dot(a: Vector, b: Vector) -> Real:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@_jit
+@_inlined
 def _cross(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
-@_jit
+@_inlined
 def _times(s: Real, a: Vector) -> Vector:
     return (s * a[0], s * a[1], s * a[2])
 
 
-@_jit
+@_inlined
 def _mix(s: Real, a: Vector, t: Real, b: Vector) -> Vector:
     return (s * a[0] + t * b[0], s * a[1] + t * b[1], s * a[2] + t * b[2])
 
 
-@_jit
+@_inlined
 def _vector(array: Array, row: Int) -> Vector:
     return (array[row, 0], array[row, 1], array[row, 2])
 
 
-@_jit
+@_inlined
 def _quaternion(array: Array, row: Int) -> Any:
     return (array[row, 0], array[row, 1], array[row, 2], array[row, 3])
 
 
-@_jit
+@_inlined
 def _add(array: Array, row: Int, value: Vector) -> None:
     for k in range(3):
         array[row, k] += value[k]
@@ -224,20 +240,20 @@ def _add(array: Array, row: Int, value: Vector) -> None:
 # ---------------------------------------------------------------- projection
 
 
-@_jit
+@_inlined
 def chunks_per_view(scene: Scene) -> Int:
     """Chunks of Gaussians; never 0, so that an empty scene takes the same path as any other."""
     return max((len(scene.means) + CHUNK - 1) // CHUNK, 1)
 
 
-@_jit
+@_inlined
 def _pose(views: Array, view: Int) -> Any:
     """Rows of the rotation from world to camera, and the translation."""
     right, down, forward = _vector(views[view], 0), _vector(views[view], 1), _vector(views[view], 2)
     return right, down, forward, (views[view, 0, 3], views[view, 1, 3], views[view, 2, 3])
 
 
-@_jit
+@_inlined
 def _lens(scene: Scene, view: Int) -> Any:
     """Fx, fy, cx, cy, width and height in pixels."""
     cameras = scene.cameras
@@ -245,14 +261,14 @@ def _lens(scene: Scene, view: Int) -> Any:
     return (*focal, *center, _F(scene.width), _F(scene.height))
 
 
-@_strict
+@_inlined_strictly
 def _depth(mean: Vector, pose: Any) -> Real:
     """Camera z in one fixed order of operations: near ties of z decide the drawing order."""
     row, shift = pose[2], pose[3][2]
     return ((row[0] * mean[0] + row[1] * mean[1]) + row[2] * mean[2]) + shift
 
 
-@_jit
+@_inlined
 def _axes(quat: Any) -> tuple[Vector, Vector, Vector, Any, Real]:
     """Columns of the rotation of a quaternion, the unit quaternion and 1 / its length."""
     w, x, y, z = quat
@@ -264,21 +280,21 @@ def _axes(quat: Any) -> tuple[Vector, Vector, Vector, Any, Real]:
     return r0, r1, r2, (w, x, y, z), inverse
 
 
-@_jit
+@_inlined
 def _scaled_axes(quat: Any, scale: Vector) -> tuple[Vector, Vector, Vector]:
     """Columns of M = R diag(s)."""
     r0, r1, r2, _, _ = _axes(quat)
     return _times(scale[0], r0), _times(scale[1], r1), _times(scale[2], r2)
 
 
-@_jit
+@_inlined
 def _clamped(u: Real, focal: Real, center: Real, size: Real) -> Real:
     """``u`` within 15 % of the picture beyond its edges; used inside the Jacobian only."""
     margin = _MARGIN * size / focal
     return min(max(u, -center / focal - margin), (size - center) / focal + margin)
 
 
-@_jit
+@_inlined
 def _jacobian(mean: Vector, z: Real, pose: Any, lens: Any) -> Any:
     """Give x / z and y / z, the same clamped, focal lengths / z, and the rows P0, P1 of J R."""
     right, down, forward, translation = pose
@@ -291,7 +307,7 @@ def _jacobian(mean: Vector, z: Real, pose: Any, lens: Any) -> Any:
     return u, v, uc, vc, jx, jy, p0, p1
 
 
-@_jit
+@_inlined
 def _project_one(
     mean: Vector, quat: Any, scale: Vector, opacity: Real, z: Real, pose: Any, lens: Any
 ) -> tuple[Real, Any]:
@@ -314,7 +330,7 @@ def _project_one(
     return (rx if visible else -_ONE), record
 
 
-@_jit
+@_inlined
 def _region_span(middle: Real, radius: Real, size: Int) -> tuple[Int, Int]:
     """First and last region along one axis that a splat can reach."""
     first = max(middle - radius - _SLACK, _ZERO)
@@ -322,7 +338,7 @@ def _region_span(middle: Real, radius: Real, size: Int) -> tuple[Int, Int]:
     return np.int16(_I64(first) // SIDE), np.int16(_I64(last) // SIDE)
 
 
-@_jit
+@_kernel
 def project(low: Int, high: Int, scene: Scene, screen: Screen) -> None:
     """Write the records of the visible Gaussians, with ids, rects and found."""
     means, quats, scales, opacities = scene.means, scene.quats, scene.scales, scene.opacities
@@ -363,7 +379,7 @@ def project(low: Int, high: Int, scene: Scene, screen: Screen) -> None:
 # ---------------------------------------------------------------- binning
 
 
-@_jit
+@_inlined
 def _slots(scene: Scene, screen: Screen, task: Int) -> tuple[Int, Int]:
     """First filled slot of a (view, chunk) task, and one past the last."""
     chunks = chunks_per_view(scene)
@@ -371,19 +387,19 @@ def _slots(scene: Scene, screen: Screen, task: Int) -> tuple[Int, Int]:
     return start, start + screen.found[task]
 
 
-@_jit
+@_inlined
 def _across(scene: Scene) -> Int:
     """Regions side by side."""
     return (scene.width + SIDE - 1) // SIDE
 
 
-@_jit
+@_inlined
 def regions_per_view(scene: Scene) -> Int:
     """Regions of one picture."""
     return _across(scene) * ((scene.height + SIDE - 1) // SIDE)
 
 
-@_jit
+@_kernel
 def count(low: Int, high: Int, scene: Scene, screen: Screen, counts: Array) -> None:
     """Count in ``counts[task, region]``, which comes in as zeros, the records that touch it."""
     across, rects = _across(scene), screen.rects
@@ -395,7 +411,7 @@ def count(low: Int, high: Int, scene: Scene, screen: Screen, counts: Array) -> N
                     counts[task, row * across + column] += 1
 
 
-@_jit
+@_kernel
 def fill(
     low: Int, high: Int, scene: Scene, screen: Screen, lists: Lists, depth_bits: Array
 ) -> None:
@@ -422,12 +438,12 @@ def fill(
 # ---------------------------------------------------------------- depth order
 
 
-@_strict
+@_inlined_strictly
 def _bucket(key: Int, nearest: Int, scale: Any) -> Int:
     return _I64(np.float64((key >> _SHIFT) - nearest) * scale)
 
 
-@_jit
+@_inlined
 def _distribute(keys: Array) -> Array:
     """Move keys into buckets of ascending depth, unsorted inside; return where each one ends."""
     n = len(keys)
@@ -450,7 +466,7 @@ def _distribute(keys: Array) -> Array:
     return ends
 
 
-@_jit
+@_inlined
 def _sort(keys: Array, low: Int, high: Int) -> None:
     """Shell sort of ``keys[low:high]`` in place: insertion sort for the usual handful."""
     gap = 1
@@ -470,7 +486,7 @@ def _sort(keys: Array, low: Int, high: Int) -> None:
 # ---------------------------------------------------------------- regions of pixels
 
 
-@_jit
+@_inlined
 def _region(scene: Scene, task: Int) -> tuple[Int, Int, Any]:
     """View and region of a task, and the region's first row and column, height and width."""
     across, regions = _across(scene), regions_per_view(scene)
@@ -479,13 +495,13 @@ def _region(scene: Scene, task: Int) -> tuple[Int, Int, Any]:
     return view, region, (y0, x0, min(SIDE, scene.height - y0), min(SIDE, scene.width - x0))
 
 
-@_jit
+@_inlined
 def _pixel(row: Int, column: Int) -> Int:
     """Place in a plane; unsigned, as a signed index would bring code for negative ones."""
     return _U64(row) * _U64(_ROW) + _U64(column)
 
 
-@_jit
+@_inlined
 def _load(buffer: Array, plane: Int, picture: Array, area: Any) -> None:
     """Copy one region of a picture [H, W] into a plane."""
     y0, x0, rows, columns = area
@@ -494,7 +510,7 @@ def _load(buffer: Array, plane: Int, picture: Array, area: Any) -> None:
             buffer[plane + _pixel(row, column)] = picture[y0 + row, x0 + column]
 
 
-@_jit
+@_inlined
 def _store(buffer: Array, plane: Int, picture: Array, area: Any) -> None:
     """Copy a plane into its region of a picture [H, W]."""
     y0, x0, rows, columns = area
@@ -503,7 +519,7 @@ def _store(buffer: Array, plane: Int, picture: Array, area: Any) -> None:
             picture[y0 + row, x0 + column] = buffer[plane + _pixel(row, column)]
 
 
-@_jit
+@_inlined
 def _gather(records: Array, keys: Array, slots: Array, first: Int, area: Any, batch: Array) -> None:
     """Copy records in drawing order, from the ``first`` on, with centres relative to the area."""
     y0, x0, _, _ = area
@@ -515,7 +531,7 @@ def _gather(records: Array, keys: Array, slots: Array, first: Int, area: Any, ba
         batch[e, MY] -= _F(y0) + _HALF
 
 
-@_jit
+@_inlined
 def _span(middle: Real, reach: Real, size: Int) -> tuple[Int, Int]:
     """First and last of ``size`` pixels within ``reach``; empty (1, 0) if there is none."""
     first = max(middle - reach - _SLACK, _ZERO)
@@ -528,7 +544,7 @@ def _span(middle: Real, reach: Real, size: Int) -> tuple[Int, Int]:
 # ---------------------------------------------------------------- drawing
 
 
-@_jit
+@_inlined
 def _splat(
     buffer: Array, alive: Array, index: Real, batch: Array, e: Int, area: Any, max_alpha: Real
 ) -> None:
@@ -569,7 +585,7 @@ def _splat(
                 buffer[p + _T] = left if drawn else (-light if hit else light)
 
 
-@_jit
+@_inlined
 def _find_living(buffer: Array, alive: Array) -> bool:
     """Set one mask of living pixels per row; True if there is any."""
     some = _U64(0)
@@ -582,7 +598,7 @@ def _find_living(buffer: Array, alive: Array) -> bool:
     return some != 0
 
 
-@_jit
+@_inlined
 def _draw(
     buffer: Array, records: Array, keys: Array, slots: Array, area: Any, max_alpha: Real
 ) -> None:
@@ -603,7 +619,7 @@ def _draw(
         done += number
 
 
-@_jit
+@_kernel
 def composite(
     low: Int, high: Int, scene: Scene, screen: Screen, lists: Lists, pixels: Pixels
 ) -> None:
@@ -629,7 +645,7 @@ def composite(
 # ---------------------------------------------------------------- drawing, backward
 
 
-@_jit
+@_inlined
 def _splat_grad(
     buffer: Array,
     latest: Array,
@@ -696,7 +712,7 @@ def _splat_grad(
         sums[entry, j] = total
 
 
-@_jit
+@_inlined
 def _undraw(
     buffer: Array,
     records: Array,
@@ -722,7 +738,7 @@ def _undraw(
         stop = first
 
 
-@_jit
+@_kernel
 def composite_grad(
     low: Int,
     high: Int,
@@ -769,7 +785,7 @@ def composite_grad(
 # ---------------------------------------------------------------- projection, backward
 
 
-@_jit
+@_inlined
 def _add_entries(
     rects: Array, slot: Int, across: Int, cursor: Array, sums: Array, total: Array
 ) -> None:
@@ -783,7 +799,7 @@ def _add_entries(
             cursor[region] += 1
 
 
-@_jit
+@_inlined
 def _covariance_grad(
     record: Any, moments: Any, p0: Vector, p1: Vector, m: Any
 ) -> tuple[Any, Vector, Vector]:
@@ -803,7 +819,7 @@ def _covariance_grad(
     return v_m, v_p0, v_p1
 
 
-@_jit
+@_inlined
 def _project_one_grad(
     mean: Vector, m: Any, z: Real, record: Any, first: Any, second: Any, pose: Any, lens: Any
 ) -> Any:
@@ -828,7 +844,7 @@ def _project_one_grad(
     return v_mean, v_m, (v_right, v_down, v_forward), (x, y, depth)
 
 
-@_jit
+@_inlined
 def _axes_grad(quat: Any, scale: Vector, v_m: Any) -> tuple[Any, Vector]:
     """Carry the gradient of M = R diag(s) to the unnormalised quaternion and the scales."""
     r0, r1, r2, (w, x, y, z), inverse = _axes(quat)
@@ -849,7 +865,7 @@ def _axes_grad(quat: Any, scale: Vector, v_m: Any) -> tuple[Any, Vector]:
     return v_quat, (_dot(c0, r0), _dot(c1, r1), _dot(c2, r2))
 
 
-@_jit
+@_kernel
 def project_grad(
     low: Int,
     high: Int,
