@@ -9,13 +9,14 @@ STAMP := $(VENV)/.installed
 # OpenMP threads that spin while they wait cost far more than they save on a shared machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow check format
+.PHONY: help install demo test test-slow fuzz check format
 
 help:
 	@echo "make install    make .venv and install mfl_adapt with exact versions"
 	@echo "make demo       train, evaluate and picture an adapter (no GPU, weights or data needed)"
 	@echo "make test       run the tests (minutes)"
 	@echo "make test-slow  run the slow tests as well"
+	@echo "make fuzz       give every parser ten thousand broken files (half an hour)"
 	@echo "make check      ruff, mypy and the import rules"
 	@echo "make format     let ruff format the code"
 
@@ -37,10 +38,13 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or not slow and not gpu and not weights and not browser"
 
+fuzz: install
+	$(BIN)/python -m pytest tests/fuzz -m slow
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy mfl_adapt plugins
+	$(BIN)/mypy mfl_adapt plugins examples/mfl-adapt-finch/mfl_adapt_finch
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 format: install
