@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import unicodedata
@@ -154,3 +155,24 @@ def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
         raise ValueError(f"a whole number of more than 64 bits, {digits[:20]}...")
     return int(digits)
+
+
+def digest_source(file: Path) -> str:
+    """Return a hash of a module's source, or of a whole package's if it is ``__init__.py``.
+
+    Args:
+        file: What a module's ``__file__`` says.
+
+    Returns:
+        16 hexadecimal digits over the content and the names of all files of Python.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = hashlib.sha256()
+    for one in files:
+        content = one.read_bytes()
+        digest.update(f"{one.relative_to(file.parent).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mfl_adapt.checks import check_settings
-from mfl_adapt.config.layers import Keys, Layer, Origin, merge
+from mfl_adapt.config.layers import Keys, Layer, Origin, layer_of, merge
 from mfl_adapt.config.models import RunConfig
 from mfl_adapt.config.overrides import (
     apply_plugins,
@@ -97,11 +97,58 @@ def load_config(
             rule; the message names file and line.
     """
     path = find_source(DEFAULT_PRESET if source is None else source)
-    name = _layer_name(path)
-    layers = [name, *_read_chain(path, ())]
-    layers += [from_environment(environ or {}), from_overrides(overrides), from_flags(flags or {})]
+    layers = [_layer_name(path), *_read_chain(path, ()), from_environment(environ or {})]
+    return _complete(layers, display(path), overrides, flags or {}, plugins)
+
+
+def load_recorded(
+    recorded: Mapping[str, Any],
+    where: str,
+    *,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+) -> LoadedConfig:
+    """Load the configuration that a passport holds.
+
+    Args:
+        recorded: What ``to_plain`` gave when it was written.
+        where: The passport, for messages.
+        overrides: What followed each ``--set``.
+        flags: Dotted key to value; None means that the flag was not given.
+        plugins: What followed each ``--plugins``. A file among them stands for the one of the same
+            name that was used then.
+
+    Raises:
+        ConfigError: If it is not valid, or needs a plugin in a file that ``plugins`` does not name.
+    """
+    files = {Path(name).stem for name in split_plugins(plugins)[0] if not name.isidentifier()}
+    used = recorded.get("plugins")
+    if isinstance(used, list):
+        # Of a file elsewhere the passport keeps the name, in angle brackets.
+        stems = {name: Path(str(name).strip("<>")).stem for name in used}
+        used = [name for name in used if str(name).isidentifier() or stems[name] not in files]
+        recorded = {**recorded, "plugins": used}
+    origin = Origin("file", where)
+    layer = layer_of([((key,), value, origin) for key, value in recorded.items()])
+    return _complete([layer], where, overrides, flags or {}, plugins)
+
+
+def _complete(
+    layers: Sequence[Layer],
+    source: str,
+    overrides: Sequence[str],
+    flags: Mapping[str, Any],
+    plugins: Sequence[str],
+) -> LoadedConfig:
+    """Lay what the command line says over the rest.
+
+    Raises:
+        ConfigError: If the whole is not valid.
+    """
+    layers = [*layers, from_overrides(overrides), from_flags(flags)]
     added, removed = split_plugins(plugins)
-    empty = LoadedConfig(RunConfig(), (), Layer({}, {}), display(path))
+    empty = LoadedConfig(RunConfig(), (), Layer({}, {}), source)
     loaded = replace(empty, named=tuple(added), removed=tuple(removed)).relayered(layers)
     if added or removed:
         layers.append(apply_plugins(loaded.config.plugins, added, removed))

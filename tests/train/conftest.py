@@ -6,24 +6,9 @@ from pathlib import Path
 import pytest
 from fresh_views import runner, write_fresh
 from silent import Silent
+from small_runs import run_small
 
-from mfl_adapt.config import claim_slots, load_config
-from mfl_adapt.plugin.registry import load_plugins
-from mfl_adapt.train.run import Result, run_training
-
-SMALL = (
-    "data.reader.samples=5",
-    "data.reader.num_views=8",
-    "data.views.targets=4",
-    "data.split.validation=0.2",
-    "data.split.gap=0",
-    "train.steps=3",
-    "train.warmup=1",
-    "train.log_every=1",
-    "train.sample_every=2",
-    "train.save_every=2",
-    "train.precision=fp32",
-)
+from mfl_adapt.train.run import Result
 
 
 @pytest.fixture
@@ -31,10 +16,7 @@ def small_run(tmp_path: Path) -> Callable[..., Result]:
     """Return a function that runs the quickstart with a few overrides."""
 
     def run(*overrides: str, listener: Silent | None = None) -> Result:
-        settings = [*SMALL, f"output={tmp_path / 'runs'}", *overrides]
-        loaded = load_config("quickstart", overrides=settings)
-        host = load_plugins(loaded.config.plugins)
-        return run_training(claim_slots(loaded, host), host, listener or Silent())
+        return run_small(tmp_path / "runs", *overrides, listener=listener)
 
     return run
 

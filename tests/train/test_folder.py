@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from mfl_adapt.errors import StorageError
-from mfl_adapt.train.folder import RunFolder, environment
+from mfl_adapt.train.environment import environment
+from mfl_adapt.train.folder import RunFolder
 
 
 def test_an_earlier_run_is_never_written_over(tmp_path: Path) -> None:
