@@ -25,17 +25,19 @@ SIGMA_PX = 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def dissimilarity(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def dissimilarity(pred: Tensor, target: Tensor, mask: Tensor, *, clamp: bool = True) -> Tensor:
     """One minus SSIM, averaged over the windows by the mask that they hold.
 
     Args:
         pred: Rendered colour, [B, V, 3, H, W], in [0, 1]; H and W at least 11.
         target: Photographed colour, same shape and range.
         mask: Weight per pixel, [B, V, 1, H, W], not negative; what lies under 0 has no say.
+        clamp: Hold the value below 1.
 
     Returns:
         One value per view, [B, V], in [0, 1]: anticorrelated pictures, whose SSIM is negative,
-        also give 1, and keep their gradient. 0, with zero gradient, where the mask is empty.
+        also give 1, and keep their gradient; unclamped they reach 2. 0, with zero gradient, where
+        the mask is empty.
 
     Raises:
         ShapeError: If the tensors do not show the same views, or are smaller than a window.
@@ -53,6 +55,8 @@ def dissimilarity(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         total = weight.sum(dim=(1, 2, 3))
         # An empty mask divides 0 by 1.
         mean = (per_window * weight).sum(dim=(1, 2, 3)) / torch.where(total > 0, total, 1.0) / 3
+        if not clamp:
+            return mean.reshape(pred.shape[:2])
         # The value is clamped, its gradient is not: training must get away from the worst.
         value = mean.detach().clamp(0, 1) + (mean - mean.detach())
         return value.reshape(pred.shape[:2])

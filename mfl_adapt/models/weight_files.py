@@ -101,12 +101,40 @@ def read_torch(path: Path) -> Any:
         _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f" such as {foreign[1]}" if foreign else ""
-        raise CheckpointError(
-            f"{path}: expected tensors and plain values, got a pickle with other Python objects"
-            f"{what}, which could run code. Save only the state_dict."
-        ) from error
+        raise CheckpointError(_foreign(path, error)) from error
+    except _READ_ERRORS as error:
+        raise CheckpointError(_damaged(path, error)) from error
+
+
+# The number with which torch.save began until PyTorch 1.6, as its pickle writes it.
+_OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def is_old_torch(head: bytes) -> bool:
+    """Whether a file, by its first 16 bytes, was written by torch.save before PyTorch 1.6."""
+    return head.startswith(_OLD_TORCH)
+
+
+def read_old_torch(path: Path, *, most: int = 2**30) -> Any:
+    """Read a file of torch.save before PyTorch 1.6, as published image networks still are.
+
+    It has neither checksums nor names of records, and is read whole, so that it is bounded;
+    nothing in it is run.
+
+    Args:
+        path: The file.
+        most: Greatest size in bytes.
+
+    Raises:
+        CheckpointError: If it is larger, damaged, or holds more than tensors and plain values.
+    """
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise CheckpointError(f"{path}: expected at most {most} bytes, got {size}.")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_foreign(path, error)) from error
     except _READ_ERRORS as error:
         raise CheckpointError(_damaged(path, error)) from error
 
@@ -127,6 +155,16 @@ def _check_archive(path: Path) -> None:
         broken = archive.testzip() if has_checksums else None
     if broken is not None:
         raise zipfile.BadZipFile(f"the checksum of {broken} does not fit")
+
+
+def _foreign(path: Path, error: pickle.UnpicklingError) -> str:
+    """Word the refusal of a pickle that holds more than weights."""
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f" such as {foreign[1]}" if foreign else ""
+    return (
+        f"{path}: expected tensors and plain values, got a pickle with other Python objects"
+        f"{what}, which could run code. Save only the state_dict."
+    )
 
 
 def _damaged(path: Path, error: BaseException) -> str:

@@ -113,6 +113,30 @@ def test_an_empty_mask_has_no_ssim():
     assert value[0, 1] == 1
 
 
+def test_one_exactly_where_the_pictures_agree_inside_the_mask():
+    # In float64: a corner pixel weighs 1e-8 in the only window that holds it.
+    target = pictures(1, 1, 3, 16, 16, seed=9, dtype=torch.float64)
+    mask = torch.zeros(1, 1, 1, 16, 16, dtype=torch.float64)
+    mask[..., 2:13, 3:15] = 1
+    outside = torch.where(mask > 0, target, 1 - target)
+    assert ssim(outside, target, mask).item() == 1
+    # Every pixel inside counts, in every channel: also those in the corners of the mask.
+    for row, column in ((2, 3), (12, 14), (2, 14), (7, 8)):
+        for channel in range(3):
+            other = outside.clone()
+            other[..., channel, row, column] += 0.02
+            assert ssim(other, target, mask).item() < 1
+
+
+def test_unclamped_dissimilarity_is_that_of_the_library_where_it_is_negative():
+    board = ((torch.arange(20)[:, None] + torch.arange(20)) % 2).float().expand(1, 1, 3, 20, 20)
+    ones = torch.ones(1, 1, 1, 20, 20)
+    value = dissimilarity(board, 1 - board, ones, clamp=False)
+    assert value.item() > 1
+    torch.testing.assert_close(value, 1 - library(board, 1 - board), rtol=0, atol=1e-5)
+    assert dissimilarity(board, 1 - board, ones).item() == 1
+
+
 def test_shapes_are_checked():
     x = torch.zeros(1, 2, 3, 12, 12)
     with pytest.raises(ShapeError, match=r"ssim: target: .*\[1, 2, 12, 12, 3\]. Move channels"):

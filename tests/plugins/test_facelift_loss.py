@@ -124,8 +124,17 @@ def test_settings_are_checked(settings):
 
 
 def test_listing_needs_no_torch():
-    (spec,) = register_components()
-    assert (spec.name, spec.on) == ("min_snr", "latents")
+    specs = {spec.name: spec.on for spec in register_components()}
+    assert [name for name, on in specs.items() if on == "latents"] == ["min_snr"]
+    assert sorted(specs) == [
+        "l2",
+        "lpips",
+        "min_snr",
+        "perceptual",
+        "pixelalign",
+        "pointsdist",
+        "ssim",
+    ]
     code = (
         "import sys, mfl_adapt_facelift_loss as p; p.register_components(); "
         "sys.exit('torch' in sys.modules)"

@@ -6,6 +6,8 @@ import sys
 import pytest
 import pytorch_msssim
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mfl_adapt_masked_loss import register_components
 from mfl_adapt_masked_loss.background import Background, background
 from mfl_adapt_masked_loss.config import (
@@ -60,6 +62,25 @@ def test_a_mask_of_ones_gives_the_plain_losses():
     )
     against_white = F.mse_loss(pred, torch.ones_like(pred), reduction="none").mean(dim=(2, 3, 4))
     torch.testing.assert_close(white(pred, target, 0 * ones), against_white)
+
+
+def test_a_mask_of_ones_gives_the_gradients_of_the_plain_losses():
+    noise, target, _ = pictures()
+    ones = torch.ones_like(noise[:, :, :1])
+
+    def library_ssim(pred):
+        flat = pytorch_msssim.ssim(pred.flatten(0, 1), target.flatten(0, 1), data_range=1)
+        return 1 - flat
+
+    for loss, library in (
+        (masked_l2, lambda pred: F.mse_loss(pred, target)),
+        (masked_ssim, library_ssim),
+    ):
+        ours, theirs = ((target + 0.2 * noise).clamp(0, 1).requires_grad_() for _ in range(2))
+        loss(ours, target, ones).mean().backward()
+        library(theirs).backward()
+        error = (ours.grad - theirs.grad).abs().max()
+        assert error < 1e-4 * theirs.grad.abs().max()
 
 
 @pytest.mark.parametrize("loss", MASKED)
@@ -117,14 +138,48 @@ def test_zero_exactly_where_the_pictures_agree_inside_the_mask(loss):
         assert value.count_nonzero() == 1
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    level=st.floats(0, 1),
+    contrast=st.sampled_from([0.0, 1e-7, 1e-4, 1e-2, 1.0]),
+    difference=st.sampled_from([0.0, 1e-6, 1e-4, 1e-2, 1.0]),
+    share=st.floats(0, 1),
+    half=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    seed=st.integers(0, 2**16),
+)
+def test_no_pictures_leave_the_range_and_only_equal_ones_give_zero(
+    level, contrast, difference, share, half, seed
+):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(channels):
+        return torch.rand(1, 2, channels, 13, 12, generator=generator)
+
+    mask = (draw(1) < share).float() * draw(1)
+    target = (level + contrast * (draw(3) - 0.5)).clamp(0, 1).to(half)
+    pred = (target.float() + difference * (draw(3) - 0.5)).clamp(0, 1).to(half)
+    equal = ((pred == target) | (mask == 0)).flatten(2).all(dim=2)
+    for loss in MASKED:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            value = loss(pred, target, mask)
+        assert value.min() >= 0
+        assert value.max() <= 1
+        assert (value[equal] == 0).all()
+        # Differences of single precision's last digits, squared, are lost beside C1 and C2.
+        if difference >= 1e-4 and half == torch.float32:
+            visible = ((pred - target).abs() > 1e-5) & (mask > 1e-3)
+            assert (value[visible.flatten(2).any(dim=2)] > 0).all()
+
+
 @pytest.mark.parametrize("loss", ALL)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-def test_never_negative_and_in_float32_under_autocast(loss, dtype):
+@pytest.mark.parametrize("autocast", [torch.bfloat16, torch.float16])
+def test_never_negative_and_in_float32_under_autocast(loss, dtype, autocast):
     pred, target, mask = pictures()
     for low, high in ((0, 1), (0.5, 0.501), (0.0, 1e-3), (0.999, 1.0)):
         x = (low + (high - low) * pred).to(dtype)
         y = (low + (high - low) * target).to(dtype)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=autocast):
             value = loss(x, y, mask.to(dtype))
         assert value.dtype == torch.float32
         assert value.min() >= 0
