@@ -12,26 +12,10 @@ from mfl_adapt_view_policies.fixed import Fixed
 from mfl_adapt_view_policies.held_out import HeldOut
 from mfl_adapt_view_policies.spread import spread_views
 from pydantic import ValidationError
+from rings import RIG, SIX, ring
 
 from mfl_adapt.errors import DataError
 from mfl_adapt.types import Cameras
-
-
-def ring(azimuths_deg, *, center=(0.0, 0.0, 0.0), wobble_deg=0.0):
-    """Cameras around the z axis, 2.7 from a centre that they look at."""
-    angles = np.deg2rad(np.asarray(azimuths_deg, dtype=np.float64))
-    angles = angles + np.deg2rad(wobble_deg) * np.cos(np.arange(len(angles)) * 7)
-    outward = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=-1)
-    c2w = np.tile(np.eye(4), (len(angles), 1, 1))
-    c2w[:, :3, 2] = -outward
-    c2w[:, :3, 1] = [0, 0, -1]
-    c2w[:, :3, 0] = np.cross(c2w[:, :3, 1], c2w[:, :3, 2])
-    c2w[:, :3, 3] = np.asarray(center) + 2.7 * outward
-    return Cameras(c2w, np.tile([50.0, 50.0, 24.0, 24.0], (len(angles), 1)), height=48, width=48)
-
-
-SIX = ring([0, 60, 120, 180, 240, 300])
-RIG = ring([-147, 34, 86, -11, 144, -64])
 
 
 def test_fixed_returns_what_is_listed():
@@ -180,10 +164,11 @@ def test_held_out_settings_are_checked(settings, message):
 
 
 def test_the_policies_never_need_torch():
-    assert [spec.name for spec in register_components()] == ["fixed", "held_out"]
+    modules = {spec.build.partition(":")[0] for spec in register_components()}
+    assert len(modules) == 7
     code = (
         "import sys, mfl_adapt_view_policies as p; p.register_components(); "
-        "import mfl_adapt_view_policies.fixed, mfl_adapt_view_policies.held_out; "
+        f"import {', '.join(sorted(modules))}; "
         "sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
