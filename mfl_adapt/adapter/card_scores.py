@@ -56,10 +56,17 @@ def describe_retention(passport: Mapping[str, Any]) -> str:
     retention = section(passport, "retention")
     scores = {name: one for name, one in retention.items() if isinstance(one, Mapping)}
     if not scores:
-        return "What it costs on the base's own domain was not measured."
+        reason = plain(retention.get("not_measured")).rstrip(".")
+        return f"What it costs there was not measured{f': {reason}' if reason else ''}."
     counts = f" ({count(retention['scenes'], 'scenes')})" if "scenes" in retention else ""
     domain = plain(retention.get("domain")) or "the base's own domain"
-    return f"On {domain}{counts}:\n\n{_scores(scores, {})}"
+    parts = [f"On {domain}{counts}:", _scores(scores, {})]
+    change = retention.get("change_foreground_db")
+    if isinstance(change, int | float) and not isinstance(change, bool):
+        pair = retention.get("change_interval_db")
+        interval = _interval({"intervals": {"change": {"db": pair}}}, "change", "db")
+        parts.append(f"Change of foreground PSNR by the adapter there: {change:+.2f} dB{interval}.")
+    return "\n\n".join(parts)
 
 
 def _scores(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def describe(folder: Path) -> Description:
 
 
 def find_adapters(roots: Sequence[Path]) -> Iterator[Listed]:
-    """Look for adapters below folders; hidden folders and links are passed over.
+    """Look for adapters below folders; hidden folders, checkpoints and links are passed over.
 
     Args:
         roots: Folders, which are looked at themselves too.
@@ -132,7 +132,10 @@ def find_adapters(roots: Sequence[Path]) -> Iterator[Listed]:
                 f"{root}: expected a folder with adapters below it, got none. Check the path."
             )
         for place, folders, names in os.walk(root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            # What a run keeps on the way is no adapter to choose from.
+            folders[:] = sorted(
+                name for name in folders if not name.startswith(".") and name != "checkpoints"
+            )
             if {PASSPORT, CONFIG, DIFFUSERS} & set(names):
                 yield _listed(Path(place))
 

@@ -99,12 +99,20 @@ def _retention(retention: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(retention, Mapping) or not retention:
         yield "retention", "not measured"
         return
+    if retention.get("not_measured"):
+        yield "retention", f"not measured: {retention['not_measured']}"
+        return
     sides = [
-        f"{row} {_decibel(_get(retention, row, 'psnr_db'))}"
+        f"{row} {_decibel(_get(retention, row, 'foreground_psnr_db'))}"
         for row in ("frozen base", "adapted")
-        if _is_number(_get(retention, row, "psnr_db"))
+        if _is_number(_get(retention, row, "foreground_psnr_db"))
     ]
-    yield "retention", f"on {retention.get('domain', 'its own domain')}: {', '.join(sides)}"
+    change = retention.get("change_foreground_db")
+    if _is_number(change):
+        interval = _interval(retention.get("change_interval_db"), signed=True)
+        sides.append(f"{change:+.2f} dB{interval}")
+    domain = retention.get("domain", "its own domain")
+    yield "retention", f"on {domain}, foreground: {', '.join(sides)}"
 
 
 def _origin(passport: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -148,10 +156,10 @@ def _method(settings: Mapping[str, Any]) -> str:
 
 
 def _licence(licence: Any) -> str:
-    if isinstance(licence, Mapping):
+    if isinstance(licence, Mapping) and licence.get("name"):
         terms = licence.get("terms")
         return f"{licence.get('name')}: {terms}" if terms else str(licence.get("name"))
-    return str(licence) if licence else "not stated"
+    return licence if isinstance(licence, str) and licence else "not stated"
 
 
 def _plugins(passport: Mapping[str, Any]) -> str:

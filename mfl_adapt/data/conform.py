@@ -33,7 +33,8 @@ def conform(sample: Sample, contract: RigContract, size: int | None = None) -> S
     if side < 1 or side % contract.patch:
         raise RangeError(
             f"conform: expected a picture size that is a multiple of the patch {contract.patch}, "
-            f"got {side}. Change the size in the run configuration."
+            f"got {side}. Change the size in the run configuration.",
+            code="MFL046",
         )
     if not sample.views:
         raise DataError(f"sample {sample.id}: expected at least one view, got none.")
@@ -55,7 +56,8 @@ def _check_square(view: View, sample: Sample) -> None:
         raise DataError(
             f"{view.source or f'{sample.id}/{view.name}'}: expected a square picture, got "
             f"[{view.height}, {view.width}]. Cut a square and subtract its corner from cx and cy, "
-            f"or set a camera normalizer in data.cameras."
+            f"or set a camera normalizer in data.cameras.",
+            code="MFL048",
         )
 
 
@@ -64,5 +66,6 @@ def _check_mask(view: View, sample: Sample) -> None:
         raise DataError(
             f"{view.source or f'{sample.id}/{view.name}'}: expected a mask of the animal, got "
             f"none. Add preprocess.auto_mask to data.preprocess, or give the picture an alpha "
-            f"channel."
+            f"channel.",
+            code="MFL049",
         )

@@ -46,25 +46,28 @@ def split_samples(
     by: SplitBy = "order",
     validation: float = 0.1,
     gap: float = 0.05,
+    leave_out: Sequence[str] = (),
 ) -> Split:
     """Split a dataset.
 
     ``order`` cuts the last block off the list as it is read, with a gap before it. ``time`` does
     so in every session, by time where the samples have one. ``session`` and ``animal`` set whole
-    groups aside, the last ones first, as many as fit into the share but at least one.
+    groups aside, the last ones first, as many as fit into the share but at least one; or those
+    of one's choice.
 
     Args:
         samples: The dataset.
         by: What must not be cut or mixed.
         validation: Share of the samples to validate on; 0 sets none aside.
         gap: Share of the samples left out between the two blocks; ``order`` and ``time`` only.
+        leave_out: Names of the sessions or animals to validate on; the share does not count then.
 
     Returns:
         The split. One sample alone, or a share of 0, gives an empty validation side and
         ``views_only``.
 
     Raises:
-        ConfigError: If ``by`` is not known.
+        ConfigError: If ``by`` is not known, or is no kind of group beside ``leave_out``.
         DataError: If a side would be empty, or labels or times are missing for some samples.
         RangeError: If a share is outside [0, 1).
     """
@@ -75,7 +78,12 @@ def split_samples(
         raise ConfigError(f"data.split.by: expected a kind of split, got {by!r}. {known}")
     if not samples:
         raise DataError("data.split: expected at least one sample, got none. Check data.path.")
-    if len(samples) == 1 or validation == 0.0:
+    if leave_out and by not in {"session", "animal"}:
+        raise ConfigError(
+            f"data.split.leave_out: expected data.split.by to be session or animal beside it, got "
+            f"{by}. Set data.split.by."
+        )
+    if not leave_out and (len(samples) == 1 or validation == 0.0):
         return Split(tuple(range(len(samples))), (), views_only=True)
     if by == "order":
         return _blocks([list(range(len(samples)))], validation, gap)
@@ -83,7 +91,7 @@ def split_samples(
         sessions = _groups(sample.session for sample in samples)
         ordered = [_in_order(samples, members, name) for name, members in sessions.items()]
         return _blocks(ordered, validation, gap)
-    return _by_group(samples, by, validation)
+    return _by_group(samples, by, validation, leave_out)
 
 
 def listed_split(folder: Path, samples: Sequence[Sample]) -> Split | None:
@@ -218,7 +226,10 @@ def _in_order(samples: Sequence[Sample], members: list[int], session: str) -> li
 
 
 def _by_group(
-    samples: Sequence[Sample], by: Literal["session", "animal"], validation: float
+    samples: Sequence[Sample],
+    by: Literal["session", "animal"],
+    validation: float,
+    leave_out: Sequence[str],
 ) -> Split:
     labels = [sample.session if by == "session" else sample.animal for sample in samples]
     if "" in labels:
@@ -233,14 +244,35 @@ def _by_group(
             f"data.split: expected at least two {by}s, got only {names[0]!r}. Set data.split.by "
             f"to time, or add data."
         )
-    held = [names.pop()]
+    held = _chosen(leave_out, names, by) if leave_out else [names[-1]]
+    names = [name for name in names if name not in held]
     most = validation * len(samples)
-    while len(names) > 1 and _count(groups, [*held, names[-1]]) <= most:
+    while not leave_out and len(names) > 1 and _count(groups, [*held, names[-1]]) <= most:
         held.insert(0, names.pop())
     return Split(
         tuple(index for name in names for index in groups[name]),
         tuple(index for name in held for index in groups[name]),
     )
+
+
+def _chosen(leave_out: Sequence[str], names: Sequence[str], by: str) -> list[str]:
+    """The groups to set aside, in their order among the samples.
+
+    Raises:
+        DataError: If one does not exist, or nothing would be left to train on.
+    """
+    for name in leave_out:
+        if name not in names:
+            raise DataError(
+                f"data.split.leave_out: expected the name of a {by}, got {name!r}. "
+                f"{did_you_mean(name, names)}"
+            )
+    if set(names) <= set(leave_out):
+        raise DataError(
+            f"data.split.leave_out: expected a {by} left to train on, got all {len(names)}. Leave "
+            "one out at a time."
+        )
+    return [name for name in names if name in leave_out]
 
 
 def _count(groups: dict[str, list[int]], names: list[str]) -> int:

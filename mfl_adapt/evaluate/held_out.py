@@ -10,7 +10,9 @@ from torch import Tensor
 
 from mfl_adapt.adapter import Switchable
 from mfl_adapt.data.collate import collate, collate_views
-from mfl_adapt.evaluate.scores import Evaluation, Scores
+from mfl_adapt.evaluate.evaluation import Evaluation
+from mfl_adapt.evaluate.scores import Scores, average, find_intervals
+from mfl_adapt.images import digest_views
 from mfl_adapt.metrics import foreground_psnr, mask_iou, mean_colour, psnr, ssim
 from mfl_adapt.pipeline import OpenData
 from mfl_adapt.plugin import Reconstructor
@@ -19,7 +21,7 @@ from mfl_adapt.types import Batch, Sample, ViewBatch
 
 
 class Prediction(NamedTuple):
-    """Pictures of the held-out views of one scene.
+    """Pictures of some views of one scene.
 
     Attributes:
         rgb: [1, V, 3, H, W].
@@ -31,10 +33,39 @@ class Prediction(NamedTuple):
 
 
 Measures = Mapping[str, Tensor | None]
-"""Values of the held-out views of one scene, [V], by name of the measure."""
+"""Values of some views of one scene, [V], by name of the measure."""
 
 
-@torch.no_grad()
+class Pair(NamedTuple):
+    """Pictures of one scene.
+
+    Attributes:
+        held_out: Of the views that the network did not see.
+        inputs: Of those it saw; None where repeating them says nothing.
+    """
+
+    held_out: Prediction
+    inputs: Prediction | None
+
+
+Maker = Callable[[Sample, Batch], Pair]
+"""Draws what a base, as it is now, makes of a scene."""
+Guesses = Callable[[Batch], dict[str, Pair]]
+"""Draws what somebody would guess without a model, by name of the guess."""
+
+
+class Measured(NamedTuple):
+    """Values of all scenes by predictor, in the order of the scenes.
+
+    Attributes:
+        held_out: Of the held-out views.
+        inputs: Of the input views.
+    """
+
+    held_out: dict[str, list[Measures]]
+    inputs: dict[str, list[Measures]]
+
+
 def evaluate(
     base: Reconstructor,
     adapter: Switchable,
@@ -46,7 +77,8 @@ def evaluate(
 ) -> Evaluation:
     """Compare white, mean colour, frozen base and adapted model on held-out views.
 
-    The mean colour is that of the pictures that training may see. Networks run in float32.
+    The mean colour is that of the pictures that training may see. Networks run in float32. The
+    input views are scored too, apart from the held-out ones.
 
     Args:
         base: With the adapter inside.
@@ -57,22 +89,75 @@ def evaluate(
         report: Called with scenes done and scenes in all.
 
     Returns:
-        Means over all held-out views.
+        Means over all scenes.
     """
     samples, colour = data.evaluation[:limit], training_colour(data)
+    background = data.contract.background
+
+    def guess(batch: Batch) -> dict[str, Pair]:
+        held_out = constant_predictions(batch.targets, colour, background)
+        inputs = constant_predictions(batch.inputs, colour, background)
+        return {name: Pair(held_out[name], inputs[name]) for name in held_out}
+
+    make = reconstruction_maker(base, backend, background)
     device = next(base.module.parameters()).device
-    measured: dict[str, list[Measures]] = {}
+    measured = measure_scenes(samples, data, adapter, make, guess, device=device, report=report)
+    return summarize(samples, data, measured)
+
+
+def reconstruction_maker(base: Reconstructor, backend: Backend, background: float) -> Maker:
+    """Return what reconstructs a scene from its inputs and draws all its views."""
+
+    def make(sample: Sample, batch: Batch) -> Pair:
+        gaussians = base.reconstruct(batch.inputs.rgb, batch.inputs.cameras)
+        drawn = [
+            render(gaussians, views.cameras, background=background, backend=backend, depth=False)
+            for views in (batch.targets, batch.inputs)
+        ]
+        held_out, inputs = (Prediction(one.rgb, one.alpha) for one in drawn)
+        return Pair(held_out, inputs)
+
+    return make
+
+
+@torch.no_grad()
+def measure_scenes(
+    samples: Sequence[Sample],
+    data: OpenData,
+    adapter: Switchable,
+    make: Maker,
+    guess: Guesses | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    report: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Score guesses, frozen base and adapted model scene by scene.
+
+    Args:
+        samples: Scenes to measure.
+        data: View policy and contract.
+        adapter: Switched off for the frozen base.
+        make: What draws the pictures of a model.
+        guess: What draws pictures without one; None draws none.
+        device: Where the base is.
+        report: Called with scenes done and scenes in all.
+    """
+    measured = Measured({}, {})
     for number, sample in enumerate(samples, start=1):
         batch = collate([sample], [data.policy.evaluate(sample.cameras)], data.contract).to(device)
-        predictions = constant_predictions(batch.targets, colour, data.contract.background)
+        pictures = {} if guess is None else guess(batch)
         with adapter.disabled():
-            predictions["frozen base"] = predict(base, batch, backend, data.contract.background)
-        predictions["adapted"] = predict(base, batch, backend, data.contract.background)
-        for name, prediction in predictions.items():
-            measured.setdefault(name, []).append(measure(prediction, batch.targets))
+            pictures["frozen base"] = make(sample, batch)
+        pictures["adapted"] = make(sample, batch)
+        for name, pair in pictures.items():
+            values = measure(pair.held_out, batch.targets)
+            measured.held_out.setdefault(name, []).append(values)
+            if pair.inputs is not None:
+                values = measure(pair.inputs, batch.inputs)
+                measured.inputs.setdefault(name, []).append(values)
         if report is not None:
             report(number, len(samples))
-    return summarize(samples, measured, scenes_held_out=not data.split.views_only)
+    return measured
 
 
 def predict(base: Reconstructor, batch: Batch, backend: Backend, background: float) -> Prediction:
@@ -120,38 +205,54 @@ def measure(prediction: Prediction, targets: ViewBatch) -> Measures:
     }
 
 
-def summarize(
-    samples: Sequence[Sample],
-    measured: Mapping[str, Sequence[Measures]],
-    *,
-    scenes_held_out: bool,
-) -> Evaluation:
-    """Average over all views; views whose mask is empty enter only the full-frame PSNR."""
-    rows = {
-        name: Scores(
-            psnr_db=_mean(scenes, "psnr_db"),
-            foreground_psnr_db=_mean(scenes, "foreground_psnr_db"),
-            masked_ssim=_mean(scenes, "masked_ssim"),
-            iou=None if scenes[0]["iou"] is None else _mean(scenes, "iou"),
-        )
+def summarize(samples: Sequence[Sample], data: OpenData, measured: Measured) -> Evaluation:
+    """Average over the views of each scene, then over scenes; find the intervals."""
+    per_scene = to_per_scene(samples, measured.held_out)
+    return Evaluation(
+        scenes=len(samples),
+        views=_count_views(measured.held_out),
+        scenes_held_out=not data.split.views_only,
+        rows=average(per_scene),
+        per_scene=per_scene,
+        input_views=_count_views(measured.inputs),
+        input_rows=average(to_per_scene(samples, measured.inputs)),
+        intervals=find_intervals(per_scene),
+        digests={sample.id: _digest_targets(sample, data) for sample in samples},
+    )
+
+
+def _digest_targets(sample: Sample, data: OpenData) -> str:
+    """Digest of the pictures that the held-out views of a scene are compared with."""
+    targets = data.policy.evaluate(sample.cameras).targets
+    return digest_views(sample.views[view] for view in targets)
+
+
+def to_per_scene(
+    samples: Sequence[Sample], measured: Mapping[str, Sequence[Measures]]
+) -> dict[str, dict[str, Scores]]:
+    """Average over the views of each scene; those whose mask is empty have no foreground."""
+    return {
+        name: {sample.id: to_scores(scene) for sample, scene in zip(samples, scenes, strict=True)}
         for name, scenes in measured.items()
     }
-    per_scene = {
-        name: {
-            sample.id: _mean([scene], "foreground_psnr_db")
-            for sample, scene in zip(samples, scenes, strict=True)
-        }
-        for name, scenes in measured.items()
-    }
-    views = sum(len(_values(scene, "psnr_db")) for scene in measured["white"])
-    return Evaluation(len(samples), views, scenes_held_out, rows, per_scene)
 
 
-def _values(scene: Measures, name: str) -> Tensor:
-    value = scene[name]
-    assert value is not None, f"{name} was measured"
-    return value
+def to_scores(scene: Measures) -> Scores:
+    """Average over the views of one scene."""
+    iou = scene["iou"]
+    return Scores(
+        psnr_db=_mean(scene["psnr_db"]),
+        foreground_psnr_db=_mean(scene["foreground_psnr_db"]),
+        masked_ssim=_mean(scene["masked_ssim"]),
+        iou=None if iou is None else _mean(iou),
+    )
 
 
-def _mean(scenes: Sequence[Measures], name: str) -> float:
-    return float(torch.cat([_values(scene, name) for scene in scenes]).nanmean())
+def _mean(values: Tensor | None) -> float:
+    assert values is not None, "only the overlap of masks can be missing"
+    return float(values.double().nanmean())
+
+
+def _count_views(measured: Mapping[str, Sequence[Measures]]) -> int:
+    scenes = next(iter(measured.values()), ())
+    return sum(0 if one["psnr_db"] is None else len(one["psnr_db"]) for one in scenes)

@@ -6,18 +6,26 @@ here and are the same pictures; of every other source the reason is given instea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mfl_adapt.adapter import StoredAdapter, load
 from mfl_adapt.adapter.compose import source_name
-from mfl_adapt.config import Layer, LoadedConfig, RunConfig, validate_components
+from mfl_adapt.config import (
+    Layer,
+    LoadedConfig,
+    RunConfig,
+    load_config,
+    to_plain,
+    validate_components,
+)
 from mfl_adapt.data import fingerprint
 from mfl_adapt.errors import DataError, MflAdaptError, PluginError
+from mfl_adapt.evaluate.evaluation import Evaluation
 from mfl_adapt.evaluate.kinds import evaluate_any
-from mfl_adapt.evaluate.scores import Evaluation, Scores
+from mfl_adapt.evaluate.scores import Scores, header, rows_to_json, to_line
 from mfl_adapt.pipeline import OpenData, open_data
 from mfl_adapt.plugin import Base
 from mfl_adapt.plugin.registry import PluginHost, load_plugins
@@ -57,7 +65,7 @@ class SourceScores:
             "scenes": self.scenes,
             "views": self.views,
             "scenes_held_out": self.scenes_held_out,
-            "scores": {name: asdict(scores) for name, scores in self.rows.items()},
+            "scores": rows_to_json(self.rows),
         }
 
 
@@ -96,23 +104,15 @@ def evaluate_sources(
 def to_table(found: Sequence[SourceScores]) -> str:
     """Return all scores as lines of text."""
     wide = max([len("frozen base"), *(len(one.name) for one in found)])
-    lines = [f"{'':<{wide}}  {'PSNR':>9}  {'foreground':>10}  {'masked SSIM':>11}  {'mask IoU':>8}"]
+    lines = [header(wide)]
     for one in found:
         if one.reason:
             lines.append(f"{one.name:<{wide}}  not measured: {one.reason}")
             continue
         kind = "held-out scenes" if one.scenes_held_out else "scenes that training saw"
         lines.append(f"{one.name:<{wide}}  {one.views} held-out views of {one.scenes} {kind}")
-        lines += [_row(name, scores, wide) for name, scores in one.rows.items()]
+        lines += [to_line(name, scores, wide) for name, scores in one.rows.items()]
     return "\n".join(lines)
-
-
-def _row(name: str, scores: Scores, wide: int) -> str:
-    iou = "-" if scores.iou is None else f"{scores.iou:.3f}"
-    return (
-        f"{name:<{wide}}  {scores.psnr_db:>6.2f} dB  {scores.foreground_psnr_db:>7.2f} dB  "
-        f"{scores.masked_ssim:>11.3f}  {iou:>8}"
-    )
 
 
 def _missing(stored: StoredAdapter, reason: str) -> SourceScores:
@@ -159,11 +159,32 @@ def _configuration(stored: StoredAdapter, limit: int | None) -> LoadedConfig:
         raise PluginError(f"its data need the plugin file {files[0]}, which is not run from here")
     empty = LoadedConfig(RunConfig(), (), Layer({}, {}), f"{stored.folder}: config")
     # The cache would be written where the passport says.
-    data = {**recorded["data"], "cache": None}
+    data = {**_data_section(stored, recorded), "cache": None}
     layer: dict[str, Any] = {**recorded, "data": data}
     if limit is not None:
         layer["evaluate"] = {**(recorded.get("evaluate") or {}), "samples": limit}
     return empty.relayered([Layer(layer, {})])
+
+
+def _data_section(stored: StoredAdapter, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the passport says of the data, with the paths of the run folder if it still lies there.
+
+    Raises:
+        DataError: If the passport holds only a name where a path was, and nothing else tells it.
+        ConfigError: If the run's configuration cannot be read.
+    """
+    keys = stored.passport.get("shortened")
+    names = [str(key) for key in keys if str(key).startswith("data.")] if keys else []
+    if not names:
+        data: Mapping[str, Any] = recorded["data"]
+        return data
+    beside = stored.folder.parent / "config.yaml"
+    if not beside.is_file():
+        raise DataError(
+            f"its passport holds of {names[0]} only a name, and there is no {beside.name} of its "
+            "run beside it"
+        )
+    return to_plain(load_config(beside).config)["data"]
 
 
 def _score(

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 
 from mfl_adapt.adapter import Switchable
-from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError
+from mfl_adapt.evaluate.evaluation import Evaluation
 from mfl_adapt.evaluate.held_out import (
-    Measures,
+    Maker,
+    Pair,
     Prediction,
     constant_predictions,
-    measure,
+    measure_scenes,
     summarize,
     training_colour,
 )
-from mfl_adapt.evaluate.scores import Evaluation
 from mfl_adapt.images import composite
 from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion
 from mfl_adapt.pipeline import OpenData
-from mfl_adapt.types import Sample
+from mfl_adapt.types import Batch, Sample
 
 if TYPE_CHECKING:
     from mfl_adapt.types import Bytes
@@ -45,7 +45,6 @@ class Sampling(NamedTuple):
     seed: int
 
 
-@torch.no_grad()
 def evaluate_views(
     base: FrozenMVDiffusion,
     adapter: Switchable,
@@ -59,7 +58,8 @@ def evaluate_views(
 
     The frozen base and the adapted model start from the same noise, which depends on nothing but
     the seed and the sample. Beside them stand white, the training pictures' mean colour, and the
-    input copied into every slot, which is what a collapsed model makes.
+    input copied into every slot, which is what a collapsed model makes. View 0, which the model
+    was shown and makes again, is scored apart.
 
     Args:
         base: With the adapter inside.
@@ -70,7 +70,7 @@ def evaluate_views(
         report: Called with scenes done and scenes in all.
 
     Returns:
-        Means over all views but the first.
+        Means over all scenes.
 
     Raises:
         DataError: If no sample was kept for validation.
@@ -82,24 +82,33 @@ def evaluate_views(
             "data.split.validation, or add samples."
         )
     colour = training_colour(data, views_held_out=False)
-    device, background = base.device, data.contract.background
-    measured: dict[str, list[Measures]] = {}
-    for number, sample in enumerate(samples, start=1):
-        split = data.policy.evaluate(sample.cameras)
-        batch = collate([sample], [split], data.contract).to(device)
-        pictures = constant_predictions(batch.targets, colour, background)
+    background = data.contract.background
+
+    def guess(batch: Batch) -> dict[str, Pair]:
+        held_out = constant_predictions(batch.targets, colour, background)
+        inputs = constant_predictions(batch.inputs, colour, background)
+        pairs = {name: Pair(held_out[name], inputs[name]) for name in held_out}
         copied = batch.inputs.rgb.expand_as(batch.targets.rgb)
-        pictures["copy of the input"] = Prediction(copied, None)
-        with adapter.disabled():
-            pictures["frozen base"] = _others(base, sample, background, sampling)
-        pictures["adapted"] = _others(base, sample, background, sampling)
-        for name, prediction in pictures.items():
-            measured.setdefault(name, []).append(measure(prediction, batch.targets))
-        if report is not None:
-            report(number, len(samples))
-    return summarize(samples, measured, scenes_held_out=True)
+        return pairs | {"copy of the input": Pair(Prediction(copied, None), None)}
+
+    make = view_maker(base, background, sampling)
+    measured = measure_scenes(
+        samples, data, adapter, make, guess, device=base.device, report=report
+    )
+    return summarize(samples, data, measured)
 
 
+def view_maker(base: FrozenMVDiffusion, background: float, sampling: Sampling) -> Maker:
+    """Return what makes all views of a scene from its first one; they have no opacity."""
+
+    def make(sample: Sample, batch: Batch) -> Pair:
+        made = make_views(base, sample, background, sampling)[None]
+        return Pair(Prediction(made[:, 1:], None), Prediction(made[:, :1], None))
+
+    return make
+
+
+@torch.no_grad()
 def make_views(
     base: FrozenMVDiffusion, sample: Sample, background: float, sampling: Sampling
 ) -> Tensor:
@@ -144,13 +153,6 @@ def reference_picture(sample: Sample, background: float) -> Bytes:
             "conform first."
         )
     return np.rint(composite(view.rgb, view.mask, background) * 255).astype(np.uint8)
-
-
-def _others(
-    base: FrozenMVDiffusion, sample: Sample, background: float, sampling: Sampling
-) -> Prediction:
-    """All views but the first, [1, V - 1, 3, H, W]; generated pictures have no opacity."""
-    return Prediction(make_views(base, sample, background, sampling)[None, 1:], None)
 
 
 def _seed_of(sample: Sample, seed: int) -> int:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import peft
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from mfl_adapt.adapter import attach, base_digest, load, read_adapter, save
 from mfl_adapt.adapter.compose_merge import Recipe
-from mfl_adapt.config import load_config, to_plain
+from mfl_adapt.config import dump_config, load_config, to_plain
 from mfl_adapt.data import fingerprint
 from mfl_adapt.evaluate import evaluate_any
 from mfl_adapt.evaluate.merging import merge_and_measure
@@ -154,3 +155,26 @@ def test_no_cache_is_written_where_a_passport_says(tmp_path, stored):
     found = evaluate_sources(base, stored[1].folder, [other], limit=1)
     assert found[0].reason == ""
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_path_that_the_passport_keeps_private_comes_from_the_run_folder(tmp_path, config, stored):
+    run = tmp_path / "run"
+    shutil.copytree(stored[0].folder, run / "adapter")
+    plain = to_plain(config)
+    elsewhere = str(tmp_path / "drawn")
+    plain["data"]["reader"]["cache"] = "<drawn>"
+    beside = config.model_copy(update={"name": "run1"})
+    (run / "config.yaml").write_text(dump_config(beside))
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(
+        text.replace("    workers: 0", f"    workers: 0\n    cache: {elsewhere}")
+    )
+    other = changed(stored[0], config=plain, shortened=["data.reader.cache", "output"])
+    object.__setattr__(other, "folder", run / "adapter")
+    base = load_base("facelift.tiny")
+    (found,) = evaluate_sources(base, stored[1].folder, [other], limit=1)
+    assert (found.reason, found.scenes) == ("", 1)
+    assert (tmp_path / "drawn").is_dir()
+    (run / "config.yaml").unlink()
+    (found,) = evaluate_sources(base, stored[1].folder, [other], limit=1)
+    assert "its passport holds of data.reader.cache only a name" in found.reason

@@ -11,7 +11,7 @@ from mfl_adapt_lora_mvdiffusion.lora import Lora
 from mfl_adapt import adapter as adapters
 from mfl_adapt.data import PreparedDataset, SlotViews, Split, conform
 from mfl_adapt.errors import DataError
-from mfl_adapt.evaluate.scores import Evaluation, Scores
+from mfl_adapt.evaluate import Evaluation, Scores
 from mfl_adapt.evaluate.views import Sampling, evaluate_views, make_views, reference_picture
 from mfl_adapt.models.mvdiffusion.fresh import build_fresh
 from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion
