@@ -81,7 +81,7 @@ class Chain:
         except MflAdaptError as error:
             if sample.id in str(error):
                 raise
-            raise type(error)(f"sample {sample.id}: {error}") from error
+            raise type(error)(f"sample {sample.id}: {error}", code=error.code) from error
 
 
 def open_chain(config: RunConfig, host: PluginHost, contract: RigContract | None = None) -> Chain:
@@ -121,7 +121,7 @@ def open_reader(config: RunConfig, host: PluginHost) -> Reader:
     try:
         reader: Reader = host.build(ReaderSpec, chosen.use, settings, where="data.reader")
     except DataError as error:
-        raise DataError(f"{error}{_better_reader(config, host)}") from error
+        raise DataError(f"{error}{_better_reader(config, host)}", code=error.code) from error
     return reader
 
 
@@ -149,7 +149,8 @@ def choose_reader(config: RunConfig, host: PluginHost) -> Component:
     path, chosen = config.data.path, config.data.reader
     if path is not None and not path.exists():
         raise DataError(
-            f"data.path: expected an existing file or folder, got {path}. Check the path."
+            f"data.path: expected an existing file or folder, got {path}. Check the path.",
+            code="MFL041",
         )
     if chosen is None:
         chosen = Component(use=_recognize(path, host))
@@ -164,7 +165,8 @@ def _recognize(path: Path | None, host: PluginHost) -> str:
     """
     if path is None:
         raise ConfigError(
-            "data: expected a path or a reader, got neither. Name a dataset with --data PATH."
+            "data: expected a path or a reader, got neither. Name a dataset with --data PATH.",
+            code="MFL047",
         )
     known = [reader.name for reader in host.readers_for(path)]
     if len(known) != 1:
@@ -173,7 +175,8 @@ def _recognize(path: Path | None, host: PluginHost) -> str:
         raise ConfigError(
             f"data.path: expected one active reader that knows {path}, got {found}. Active "
             f"readers of files: {', '.join(readers) or 'none'}. Name one with --set "
-            "data.reader=NAME, which also tells what it misses, or add its plugin."
+            "data.reader=NAME, which also tells what it misses, or add its plugin.",
+            code="MFL047",
         )
     return known[0]
 
@@ -255,7 +258,7 @@ def _describe(
         "code": hash_code([_package_of(found.plugin, host)]),
         "files": {
             key: hash_source(value, without=without).sha256
-            for key, value in _paths(model)
+            for key, value in paths_in(model)
             if value.exists() and not (slot is ReaderSpec and key == "path")
         },
     }
@@ -268,18 +271,18 @@ def _package_of(plugin: str, host: PluginHost) -> Path:
     return file.parent if file.name == "__init__.py" else file
 
 
-def _paths(value: Any, key: str = "") -> Iterator[tuple[str, Path]]:
+def paths_in(value: Any, key: str = "") -> Iterator[tuple[str, Path]]:
     """Yield the paths among settings, however deep, each with its dotted key."""
     if isinstance(value, Path):
         yield key, value
     elif isinstance(value, BaseModel):
-        yield from _paths(dict(value), key)
+        yield from paths_in(dict(value), key)
     elif isinstance(value, Mapping):
         for name, each in value.items():
-            yield from _paths(each, f"{key}.{name}".lstrip("."))
+            yield from paths_in(each, f"{key}.{name}".lstrip("."))
     elif isinstance(value, tuple | list):
         for number, each in enumerate(value):
-            yield from _paths(each, f"{key}.{number}")
+            yield from paths_in(each, f"{key}.{number}")
 
 
 def contract_for(config: RunConfig, contract: RigContract) -> RigContract:

@@ -18,6 +18,9 @@
 A message reads ``<where>: expected <rule>, got <value>. <what to do>``. The command line catches
 ``MflAdaptError`` alone and prints its message as one line; anything else is our bug and keeps
 its traceback.
+
+Every error has the code of the failure that it stops, where one of the catalogue fits; see
+docs/checks.md. A class has one for all its errors, and a single error may have another.
 """
 
 from collections.abc import Iterable
@@ -28,7 +31,19 @@ _LONGEST = 2000
 
 
 class MflAdaptError(Exception):
-    """Root of all errors that a user can cause and mend."""
+    """Root of all errors that a user can cause and mend.
+
+    Attributes:
+        code: Of the failure that it stops (``MFL041``); empty if the catalogue has none.
+    """
+
+    code: str = ""
+
+    def __init__(self, *args: object, code: str = "") -> None:
+        """Take a message, and a code where the class has none or another one."""
+        super().__init__(*args)
+        if code:
+            self.code = code
 
     def __str__(self) -> str:
         """One line of bounded length that any terminal can show.
@@ -54,17 +69,25 @@ class RangeError(MflAdaptError, ValueError):
 class ConfigError(MflAdaptError, ValueError):
     """A key, a value or a preset of a run configuration that cannot be used."""
 
+    code = "MFL046"
+
 
 class PluginError(MflAdaptError, RuntimeError):
     """A plugin or component that is unknown, broken, incompatible or in conflict."""
+
+    code = "MFL047"
 
 
 class DataError(MflAdaptError, ValueError):
     """A dataset, picture, mask or camera file that cannot be used."""
 
+    code = "MFL051"
+
 
 class CheckpointError(MflAdaptError, RuntimeError):
     """Weights that are missing, unexpected, misshapen or not finite."""
+
+    code = "MFL042"
 
 
 class BackendError(MflAdaptError, RuntimeError):
@@ -73,6 +96,8 @@ class BackendError(MflAdaptError, RuntimeError):
 
 class AdapterError(MflAdaptError, RuntimeError):
     """An adapter that does not fit its base, or that changes nothing."""
+
+    code = "MFL069"
 
 
 class CheckError(MflAdaptError, RuntimeError):

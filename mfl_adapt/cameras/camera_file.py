@@ -172,7 +172,8 @@ def _pose(where: str, rows: Any) -> "Float":
     if not np.isfinite(w2c).all():
         raise DataError(
             f"{where}.w2c: expected finite numbers, got NaN or an infinity. Calibrate this camera "
-            f"again, or leave it out of the reader's views."
+            f"again, or leave it out of the reader's views.",
+            code="MFL003",
         )
     rotation = w2c[:3, :3]
     error = off_rotation(rotation)
@@ -180,12 +181,14 @@ def _pose(where: str, rows: Any) -> "Float":
         raise DataError(
             f"{where}.w2c: expected a rotation and a translation, got rows that are off "
             f"orthonormal by {error:.2g}. Write [R | t] of OpenCV with last row 0 0 0 1; scale "
-            f"belongs into t."
+            f"belongs into t.",
+            code="MFL003",
         )
     if np.linalg.det(rotation) < 0:
         raise DataError(
             f"{where}.w2c: expected a rotation with det +1, got det -1. One axis is mirrored; "
-            f"rebuild the pose with right x down = forward."
+            f"rebuild the pose with right x down = forward.",
+            code="MFL003",
         )
     return to_w2c(w2c)
 

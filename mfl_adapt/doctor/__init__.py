@@ -1,7 +1,7 @@
 """The doctor: runs checks, sums up what they find, and stops a run that cannot work."""
 
 from mfl_adapt.doctor.examine import ActiveCheck, build_checks, examine, examine_samples
-from mfl_adapt.doctor.findings import Report, Summary, to_json, to_lines
+from mfl_adapt.doctor.findings import Report, Summary, join, page_of, to_json, to_lines
 
 __all__ = [
     "ActiveCheck",
@@ -10,6 +10,8 @@ __all__ = [
     "build_checks",
     "examine",
     "examine_samples",
+    "join",
+    "page_of",
     "to_json",
     "to_lines",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfl_adapt.data.spread import spread
-from mfl_adapt.doctor.findings import Report
+from mfl_adapt.doctor.findings import Report, join
 from mfl_adapt.errors import PluginError
 from mfl_adapt.plugin import Check, CheckSpec, Facts, Finding
 
@@ -94,19 +94,24 @@ def examine_samples(
     samples: Iterable[Sample],
     contract: RigContract,
     config: Mapping[str, Any] | None = None,
+    *,
+    split: Mapping[str, str] | None = None,
 ) -> Report:
     """Run the checks on conformed samples, one by one and then on all of them together.
 
     A check that takes long looks at some of the samples, spread evenly; the report counts them.
+    Those of other subjects than configurations and data are left out.
 
     Args:
         checks: What to run.
         samples: The dataset.
         contract: Of the base.
         config: Resolved run configuration as plain data, where there is one.
+        split: ``train`` or ``validation`` by id of sample, where there is one.
     """
+    checks = [check for check in checks if check.subject in {"config", "sample", "dataset"}]
     dataset = tuple(samples)
-    whole = Facts(contract=contract, config=config, dataset=dataset)
+    whole = Facts(contract=contract, config=config, dataset=dataset, split=split)
     reports = [
         examine(
             [check for check in checks if check.samples == most],
@@ -114,10 +119,8 @@ def examine_samples(
         )
         for most in dict.fromkeys(check.samples for check in checks)
     ]
-    looked_at = {check.name: 0 for check in checks}
-    for report in reports:
-        looked_at |= report.looked_at
-    return Report(tuple(one for report in reports for one in report.findings), looked_at)
+    joined = join(reports)
+    return Report(joined.findings, {check.name: joined.looked_at[check.name] for check in checks})
 
 
 def _run(check: ActiveCheck, facts: Facts) -> list[Finding]:

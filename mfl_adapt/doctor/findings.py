@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mfl_adapt.doctor.codes import BRINGS, CODES
 from mfl_adapt.errors import CheckError
 from mfl_adapt.plugin import Finding
 
-_RANK = {"law": 0, "warning": 1, "info": 2}
+_SEVERITIES = ("law", "warning", "info")
+_RANK = {severity: rank for rank, severity in enumerate(_SEVERITIES)}
 
 
 class Summary(NamedTuple):
@@ -24,6 +26,22 @@ class Summary(NamedTuple):
 
     worst: Finding
     places: int
+
+
+class Group(NamedTuple):
+    """Findings of one code, with those of codes that may come from it.
+
+    Attributes:
+        severity: The worst among all of them.
+        worst: The worst of the code itself.
+        places: How many of the code itself there are.
+        brings: Codes that may come from it, with how many there are.
+    """
+
+    severity: str
+    worst: Finding
+    places: int
+    brings: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,23 @@ class Report:
         ordered = sorted(groups.items(), key=lambda item: (_RANK[item[0][0]], item[0][1]))
         return [Summary(max(group, key=lambda one: one.excess), len(group)) for _, group in ordered]
 
+    def groups(self) -> list[Group]:
+        """Gather findings under what may be their cause: the worst first, then by code."""
+        by_code: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            by_code.setdefault(finding.code, []).append(finding)
+        causes = [code for code, found in by_code.items() if _rank(found) < _RANK["info"]]
+        brought = {code: [one for one in BRINGS.get(code, ()) if one in by_code] for code in causes}
+        roots = by_code.keys() - {one for found in brought.values() for one in found}
+        groups = []
+        for code in roots:
+            found, below = by_code[code], _all_below(code, brought)
+            rank = min(_rank(by_code[one]) for one in (code, *below))
+            worst = min(found, key=lambda one: (_RANK[one.severity], -one.excess))
+            counts = {one: len(by_code[one]) for one in below}
+            groups.append(Group(_SEVERITIES[rank], worst, len(found), counts))
+        return sorted(groups, key=lambda one: (_RANK[one.severity], one.worst.code))
+
     def raise_for_laws(self, *, force: bool = False) -> None:
         """Stop where a law is broken.
 
@@ -71,19 +106,37 @@ class Report:
         )
 
 
+def join(reports: Iterable[Report]) -> Report:
+    """Put reports of different checks or facts together; equal findings count once."""
+    findings: list[Finding] = []
+    looked_at: dict[str, int] = {}
+    for report in reports:
+        findings += report.findings
+        for name, count in report.looked_at.items():
+            looked_at[name] = looked_at.get(name, 0) + count
+    return Report(tuple(dict.fromkeys(findings)), looked_at)
+
+
 def to_lines(report: Report) -> list[str]:
-    """Lay a report out as plain text.
+    """Lay a report out as plain text, the worst first.
 
     Returns:
-        A line per code and severity with count, place, value and rule, its remedy below it, and
-        a closing line with the totals.
+        For every code what is wrong, where, what was found against which rule, what to do, and
+        what may come from it; information takes one line. The last line has the totals.
     """
-    lines = []
-    for worst, places in report.summaries():
-        where = worst.where if places == 1 else f"{places} places, worst {worst.where}"
-        lines.append(f"{worst.severity:<8}{worst.code:<8}{where}: {worst.value}")
-        lines.append(f"{'':16}expected {worst.expected}")
-        lines.append(f"{'':16}{worst.remedy}")
+    lines: list[str] = []
+    for severity, worst, places, brings in report.groups():
+        where = f"{worst.where} and {places - 1} more" if places > 1 else worst.where
+        if severity == "info":
+            lines.append(f"{'info':<8}{worst.code:<8}{where}: {worst.value}")
+            continue
+        title = CODES[worst.code].title if worst.code in CODES else ""
+        lines += [f"{severity:<8}{worst.code:<8}{title}".rstrip(), f"  at      {where}"]
+        lines += [f"  found   {worst.value}", f"  rule    {worst.expected}"]
+        lines += [f"  do      {worst.remedy}"]
+        if brings:
+            codes = ", ".join(f"{code} ({count})" for code, count in brings.items())
+            lines.append(f"  also    {codes}: may come from this")
     counts = Counter(finding.severity for finding in report.findings)
     ran = sum(1 for count in report.looked_at.values() if count)
     lines.append(
@@ -93,15 +146,40 @@ def to_lines(report: Report) -> list[str]:
     return lines
 
 
+def page_of(code: str) -> str:
+    """Where a code is explained, relative to the project."""
+    return f"docs/checks.md#{code.lower()}"
+
+
 def to_json(report: Report) -> dict[str, Any]:
     """Turn a report into plain JSON values, as kept in ``doctor.json``."""
     return {
         "schema": 1,
         "passed": not report.laws,
         "looked_at": dict(report.looked_at),
-        "summary": [{"places": places, **_plain(worst)} for worst, places in report.summaries()],
+        "begin_with": [one.worst.code for one in report.groups() if one.severity != "info"],
+        "summary": [
+            {"places": places, **_plain(worst), "page": page_of(worst.code)}
+            for worst, places in report.summaries()
+        ],
         "findings": [_plain(finding) for finding in report.findings],
     }
+
+
+def _rank(findings: Iterable[Finding]) -> int:
+    return min(_RANK[one.severity] for one in findings)
+
+
+def _all_below(code: str, brought: Mapping[str, list[str]]) -> list[str]:
+    """Codes that come from one, and from those in turn; each once, sorted."""
+    below: set[str] = set()
+    waiting = [code]
+    while waiting:
+        for one in brought.get(waiting.pop(), []):
+            if one not in below and one != code:
+                below.add(one)
+                waiting.append(one)
+    return sorted(below)
 
 
 def _plain(finding: Finding) -> dict[str, str]:

@@ -170,7 +170,8 @@ def _check_picture(view: RawView, where: str) -> None:
         raise DataError(
             f"{where}: expected a picture of the camera's height and width {size}, got "
             f"{list(rgb.shape[:2])}. It was cropped or resized without its camera; take the "
-            f"original picture, or the calibration of this one."
+            f"original picture, or the calibration of this one.",
+            code="MFL015",
         )
     if mask is not None and (list(mask.shape) != size or mask.dtype != np.uint8):
         raise DataError(
@@ -205,12 +206,14 @@ def _rigid(c2w: Float, where: str) -> Float:
     if error > _RIGID or np.abs(c2w[3] - [0, 0, 0, 1]).max() > _RIGID:
         raise DataError(
             f"{where}: expected a rotation and a translation, got rows that are off orthonormal "
-            f"by {error:.2g}. Scale belongs into the translation; the last row is 0 0 0 1."
+            f"by {error:.2g}. Scale belongs into the translation; the last row is 0 0 0 1.",
+            code="MFL003",
         )
     if np.linalg.det(rotation) < 0:
         raise DataError(
             f"{where}: expected a rotation with det +1, got det -1. One axis is mirrored; rebuild "
-            f"the pose with right x down = forward."
+            f"the pose with right x down = forward.",
+            code="MFL003",
         )
     if error <= _ROUNDED:
         return c2w

@@ -68,7 +68,8 @@ def alpha_of(picture: Picture, path: Path) -> Bytes:
     if picture.mask is None:
         raise DataError(
             f"{path}: expected an alpha channel that holds the mask, got a picture without one. "
-            f"Add it, or set mask: none and add preprocess.auto_mask."
+            f"Add it, or set mask: none and add preprocess.auto_mask.",
+            code="MFL049",
         )
     return picture.mask
 

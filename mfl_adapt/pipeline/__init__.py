@@ -18,7 +18,7 @@ from mfl_adapt.pipeline.bases import (
     open_reconstructor,
     open_view_maker,
 )
-from mfl_adapt.pipeline.data import OpenData, check_batches, open_data
+from mfl_adapt.pipeline.data import OpenData, check_batches, open_data, open_samples
 from mfl_adapt.pipeline.run import OpenRun, open_run
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "open_for_training",
     "open_reconstructor",
     "open_run",
+    "open_samples",
     "open_view_maker",
 ]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mfl_adapt.chain import contract_for, describe_chain, open_chain
+from mfl_adapt.chain import Chain, contract_for, describe_chain, open_chain
 from mfl_adapt.config import RunConfig
 from mfl_adapt.data import (
     PreparedDataset,
@@ -49,9 +49,20 @@ class OpenData:
         indices = self.split.train if self.split.views_only else self.split.validation
         return self.samples.pick(indices)
 
+    @property
+    def sides(self) -> dict[str, str]:
+        """``train`` or ``validation`` by id of sample, without those that are left out."""
+        sides = {self.samples[index].id: "train" for index in self.split.train}
+        return sides | {self.samples[index].id: "validation" for index in self.split.validation}
+
 
 def open_data(
-    config: RunConfig, host: PluginHost, contract: RigContract, *, batches: bool = True
+    config: RunConfig,
+    host: PluginHost,
+    contract: RigContract,
+    *,
+    batches: bool = True,
+    samples: Iterable[Sample] | None = None,
 ) -> OpenData:
     """Read, prepare and split the dataset that a configuration names.
 
@@ -60,6 +71,7 @@ def open_data(
         host: The active plugins.
         contract: Of the base; ``data.size`` overrides its picture size.
         batches: Call ``check_batches``, as whoever forms batches must.
+        samples: What ``open_samples`` gave, if somebody has read it already.
 
     Raises:
         DataError: If there are no samples or they cannot be used.
@@ -68,7 +80,8 @@ def open_data(
     contract = _free_of_slots(config, host, contract)
     policy = _policy(config, host, contract)
     contract = contract_for(config, contract)
-    prepared = PreparedDataset(_samples(config, host, contract))
+    given = _samples(config, host, contract) if samples is None else samples
+    prepared = PreparedDataset(given)
     _check_views(prepared, policy)
     if batches:
         check_batches(prepared, policy, batch=config.train.batch)
@@ -118,15 +131,37 @@ def _free_of_slots(config: RunConfig, host: PluginHost, contract: RigContract) -
 def _split(config: RunConfig, samples: Sequence[Sample]) -> Split:
     """Take the split that the dataset folder brings along, or divide by the rule."""
     rule, path = config.data.split, config.data.path
-    listed = listed_split(path, samples) if rule.by is None and path is not None else None
+    may_list = rule.by is None and not rule.leave_out and path is not None
+    listed = listed_split(path, samples) if may_list and path is not None else None
     if listed is not None:
         log.info("data.split: as the lists of %s say; data.split.by would divide anew", path)
         return listed
     kind = rule.by or "order"
-    return split_samples(samples, by=kind, validation=rule.validation, gap=rule.gap)
+    return split_samples(
+        samples, by=kind, validation=rule.validation, gap=rule.gap, leave_out=rule.leave_out
+    )
 
 
-def _samples(config: RunConfig, host: PluginHost, contract: RigContract) -> Iterable[Sample]:
+def open_samples(
+    config: RunConfig, host: PluginHost, contract: RigContract
+) -> tuple[Sequence[Sample] | Chain, RigContract]:
+    """Open the samples of a configuration without reading them all.
+
+    Args:
+        config: The resolved configuration.
+        host: The active plugins.
+        contract: Of the base.
+
+    Returns:
+        The samples, each read when it is asked for, and what they are to be held against.
+    """
+    contract = contract_for(config, _free_of_slots(config, host, contract))
+    return _samples(config, host, contract), contract
+
+
+def _samples(
+    config: RunConfig, host: PluginHost, contract: RigContract
+) -> Sequence[Sample] | Chain:
     """Read the samples, or open them from the packed cache where there is one."""
     chain = open_chain(config, host, contract)
     if config.data.cache is None:
@@ -146,7 +181,7 @@ def _check_views(samples: PreparedDataset, policy: ViewPolicy) -> None:
             policy.train(sample.cameras, seed=0)
             policy.evaluate(sample.cameras)
         except DataError as error:
-            raise DataError(f"sample {sample.id}: {error}") from error
+            raise DataError(f"sample {sample.id}: {error}", code="MFL049") from error
 
 
 def check_batches(samples: PreparedDataset, policy: ViewPolicy, *, batch: int) -> None:
@@ -164,5 +199,6 @@ def check_batches(samples: PreparedDataset, policy: ViewPolicy, *, batch: int) -
         raise DataError(
             f"data.views: expected the same number of inputs + targets in every sample of a batch, "
             f"got {found}. mfl-adapt doctor names samples that lost a view; else set "
-            "data.views.targets, or train.batch=1."
+            "data.views.targets, or train.batch=1.",
+            code="MFL049",
         )

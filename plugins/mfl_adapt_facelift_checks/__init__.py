@@ -1,11 +1,9 @@
-"""Checks of samples and datasets against FaceLift's rig contract.
+"""Checks of configurations, data, adapters, runs and machines against what failed in the field.
 
 A code repeats the number of the failure that its check prevents in the catalogue of failures
 seen in the field, and second checks of one failure count on from 63; habits, which prevent none,
 count from 101.
 """
-
-from typing import Literal
 
 from mfl_adapt.plugin import CheckSpec, Spec, hookimpl
 
@@ -14,11 +12,11 @@ MFL_API = 1
 
 @hookimpl
 def register_components() -> list[Spec]:
-    """Offer the checks of one sample by code, then those of a whole dataset."""
-    from .table import DATASET_CHECKS, SAMPLE_CHECKS, Row
+    """Offer all checks, by what they look at and then by code."""
+    from .table import CHECKS
 
-    def spec(row: Row, subject: Literal["sample", "dataset"]) -> CheckSpec:
-        return CheckSpec(
+    return [
+        CheckSpec(
             name=row.name,
             summary=row.summary,
             config=row.config,
@@ -27,8 +25,6 @@ def register_components() -> list[Spec]:
             subject=subject,
             samples=row.samples,
         )
-
-    return [
-        *(spec(row, "sample") for row in SAMPLE_CHECKS),
-        *(spec(row, "dataset") for row in DATASET_CHECKS),
+        for subject, rows in CHECKS.items()
+        for row in rows
     ]

@@ -252,3 +252,98 @@ class FocalLengthConfig(ComponentConfig):
     """
 
     tolerance: float = Field(default=0.02, gt=0)
+
+
+class ClipConfig(ComponentConfig):
+    """Settings of ``clip``.
+
+    Attributes:
+        warn_above: Norm to which gradients are clipped.
+    """
+
+    warn_above: float = Field(default=10.0, gt=0)
+
+
+class LearningRateConfig(ComponentConfig):
+    """Settings of ``learning_rate``.
+
+    Attributes:
+        least: Rate below which nothing visible is learned.
+        most: Rate above which the base's knowledge goes first.
+    """
+
+    least: float = Field(default=1e-5, gt=0)
+    most: float = Field(default=1e-2, gt=0)
+
+
+class TwinConfig(ComponentConfig):
+    """Settings of ``twins``.
+
+    Attributes:
+        within: Largest difference of two poses that are one, as a share of the distance from the
+            origin; neighbours of a ring of a thousand cameras are 6e-3 apart.
+    """
+
+    within: float = Field(default=1e-6, gt=0)
+
+
+class NeighboursConfig(ComponentConfig):
+    """Settings of ``neighbours``.
+
+    Attributes:
+        allowed: Frames for validation that may be next to frames for training in one session.
+    """
+
+    allowed: int = Field(default=2, ge=0)
+
+
+class FewConfig(ComponentConfig):
+    """Settings of ``few``.
+
+    Attributes:
+        least: Different moments below which their number is worth a word.
+    """
+
+    least: int = Field(default=50, gt=0)
+
+
+class MarginConfig(ComponentConfig):
+    """Settings of ``over_constant``.
+
+    Attributes:
+        least_db: PSNR above the best picture that needs no model.
+    """
+
+    least_db: float = Field(default=1.0, gt=0)
+
+
+class InputGainConfig(ComponentConfig):
+    """Settings of ``input_views``.
+
+    Attributes:
+        least_db: Foreground PSNR that input views must have gained to be worth a word.
+    """
+
+    least_db: float = Field(default=1.0, gt=0)
+
+
+class MemoryConfig(ComponentConfig):
+    """Settings of ``memory``.
+
+    Attributes:
+        warn_below_gib: Free memory; the tiny bases train in 2.
+    """
+
+    warn_below_gib: float = Field(default=4.0, gt=0)
+
+
+class DiskConfig(ComponentConfig):
+    """Settings of ``disk``.
+
+    Attributes:
+        warn_below_gib: Free space where runs are written.
+        law_below_gib: The same, below which nothing should be started.
+    """
+
+    warn_below_gib: float = Field(default=5.0, gt=0)
+    law_below_gib: float = Field(default=0.5, gt=0)

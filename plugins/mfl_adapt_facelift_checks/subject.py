@@ -50,8 +50,9 @@ class Reach:
                 value=f"subject reaches {offset:.3g} from its rays' point nearest the origin "
                 f"(radius {subject.radius:.3g})",
                 expected=f"at most {contract.depth_reach:g} world units",
-                remedy="Move the world so that the subject is at the origin and scale it so that "
-                f"the subject measures about {contract.extent:g}; both change cameras only.",
+                remedy="Add --set data.cameras.use=facelift_cameras.virtual_camera, which moves "
+                "the world until the subject is at the origin, and scales it until the subject "
+                f"measures about {contract.extent:g}.",
                 excess=offset / contract.depth_reach,
             )
         nearest = min(float(np.linalg.norm(view.c2w[:3, 3])) for view in sample.views)

@@ -1,28 +1,35 @@
 """All checks, one a line.
 
-Some failures of the catalogue have no row. Default cameras that nobody asked for (12) and lists
-with wrong paths (52) are refused by the readers, as are pictures without the alpha that a step
-needs (49) and samples that cannot be read (51); here is only what a lenient reader leaves behind.
-Codes from 63 on are of second checks of one failure: 63 is of failure 2, generated views stored
-with the cameras of a rig.
+A code repeats the number of the failure that its check prevents in the catalogue of failures seen
+in the field. Not every failure has a row: some are refused where files are read, some can no longer
+happen, and docs/checks.md says which. Codes from 63 on are of second checks of one failure, and of
+adapters, runs and machines; from 101 on of habits.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
 from .config import (
     BoxCenterConfig,
+    ClipConfig,
+    DiskConfig,
     DistanceConfig,
     EqualSizeConfig,
     ExposureConfig,
+    FewConfig,
     FocalAspectConfig,
     FocalLengthConfig,
     GeneratedConfig,
     HistoryConfig,
+    InputGainConfig,
+    LearningRateConfig,
     LookAtConfig,
+    MarginConfig,
     MaskShareConfig,
+    MemoryConfig,
     MovedConfig,
+    NeighboursConfig,
     NoConfig,
     OriginConfig,
     ReachConfig,
@@ -32,8 +39,11 @@ from .config import (
     SizeRangeConfig,
     SlotAngleConfig,
     TriangulationConfig,
+    TwinConfig,
     UpAxisConfig,
 )
+
+Subject = Literal["config", "source", "sample", "dataset", "adapter", "run", "machine"]
 
 
 class Row(NamedTuple):
@@ -172,6 +182,7 @@ SAMPLE_CHECKS = (
         MaskShareConfig,
         "masks:MaskShare",
     ),
+    Row("twins", "MFL037", "No two views with one camera", TwinConfig, "twins:Twins"),
     Row(
         "history",
         "MFL048",
@@ -217,6 +228,86 @@ DATASET_CHECKS = (
         NoConfig,
         "dataset:OutOfTime",
     ),
+    Row("few", "MFL036", "Moments enough to learn from", FewConfig, "leakage:Few"),
     Row("missing_views", "MFL049", "No sample short of a view", NoConfig, "dataset:MissingViews"),
     Row("repeated", "MFL051", "No sample twice", NoConfig, "dataset:Repeated"),
+    Row(
+        "neighbours",
+        "MFL065",
+        "Frames for validation away from those for training",
+        NeighboursConfig,
+        "leakage:Neighbours",
+    ),
 )
+
+CONFIG_CHECKS = (
+    Row("perceptual", "MFL023", "No perceptual loss term", NoConfig, "settings:Perceptual"),
+    Row("clip", "MFL025", "Gradients clipped", ClipConfig, "settings:Clip"),
+    Row(
+        "learning_rate",
+        "MFL026",
+        "A learning rate that adapters learn with",
+        LearningRateConfig,
+        "settings:LearningRate",
+    ),
+    Row("forced", "MFL027", "Broken laws not ignored", NoConfig, "settings:Forced"),
+    Row(
+        "background_term",
+        "MFL028",
+        "Loss terms on the subject and beside it",
+        NoConfig,
+        "settings:BackgroundTerm",
+    ),
+)
+
+SOURCE_CHECKS = (
+    Row("lists", "MFL052", "Lists whose entries are samples", NoConfig, "source:Lists"),
+    Row("sizes", "MFL064", "Camera files with the pictures' sizes", NoConfig, "source:Sizes"),
+)
+
+ADAPTER_CHECKS = (
+    Row("other_rig", "MFL066", "The base's own rig contract", NoConfig, "adapters:OtherRig"),
+    Row("unproven", "MFL067", "A gain on held-out views", NoConfig, "adapters:Unproven"),
+    Row("was_forced", "MFL068", "Nothing forced", NoConfig, "adapters:WasForced"),
+)
+
+RUN_CHECKS = (
+    Row(
+        "over_constant",
+        "MFL021",
+        "Better than a picture without a model",
+        MarginConfig,
+        "runs:OverConstant",
+    ),
+    Row(
+        "input_views",
+        "MFL022",
+        "Gains not on input views alone",
+        InputGainConfig,
+        "runs:InputViews",
+    ),
+    Row("negative_terms", "MFL029", "No loss below zero", NoConfig, "runs:NegativeTerms"),
+    Row("saved", "MFL043", "The adapter of a finished run", NoConfig, "runs:Saved"),
+    Row("checkpoints", "MFL075", "Checkpoints as written", NoConfig, "runs:Checkpoints"),
+    Row("unfinished", "MFL074", "All steps done", NoConfig, "runs:Unfinished"),
+)
+
+MACHINE_CHECKS = (
+    Row("memory", "MFL040", "Memory for a step", MemoryConfig, "machine:Memory"),
+    Row("disk", "MFL055", "Space for a run", DiskConfig, "machine:Disk"),
+    Row("rasterizer", "MFL057", "One splat drawn rightly", NoConfig, "machine:Rasterizer"),
+    Row("compiler", "MFL070", "nvcc of torch's CUDA", NoConfig, "machine:Compiler"),
+    Row("threads", "MFL072", "Threads that fit the cores", NoConfig, "machine:Threads"),
+    Row("kernel_cache", "MFL073", "Compiled kernels kept", NoConfig, "machine:KernelCache"),
+)
+
+CHECKS: dict[Subject, tuple[Row, ...]] = {
+    "config": CONFIG_CHECKS,
+    "source": SOURCE_CHECKS,
+    "sample": SAMPLE_CHECKS,
+    "dataset": DATASET_CHECKS,
+    "adapter": ADAPTER_CHECKS,
+    "run": RUN_CHECKS,
+    "machine": MACHINE_CHECKS,
+}
+"""By what they look at, in the order in which a doctor comes to it."""

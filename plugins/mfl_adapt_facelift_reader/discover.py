@@ -50,7 +50,8 @@ def choose_layout(path: Path) -> LayoutName:
         if bare and not (path / CAMERAS).is_file():
             raise DataError(
                 f"{path / bare[0]}: expected {CAMERAS} as in the other samples, got pictures "
-                f"alone. Add it, or set the reader's layout to gslrm to leave such folders out."
+                f"alone. Add it, or set the reader's layout to gslrm to leave such folders out.",
+                code="MFL012",
             )
         return "gslrm"
     return "mvdiffusion" if _recognizes(path, FIRST_SLOT) else "gslrm"
@@ -76,7 +77,8 @@ def find_samples(path: Path, layout: LayoutName = "gslrm") -> list[SampleFolder]
     if not names:
         raise DataError(
             f"{path}: expected sample folders that hold {file}, got none. Point data.path at the "
-            f"dataset folder, at one sample, or at a list file."
+            f"dataset folder, at one sample, or at a list file.",
+            code="MFL012",
         )
     return [SampleFolder(name, _sample_folder(path, name)) for name in names]
 
@@ -136,13 +138,15 @@ def _from_list(path: Path) -> list[SampleFolder]:
             raise DataError(
                 f"{path}:{number}: expected a sample folder, got {str(folder)[:200]}, which is "
                 f"not one. "
-                f"Entries are relative to the list file."
+                f"Entries are relative to the list file.",
+                code="MFL052",
             )
         name = Path(os.path.relpath(folder, path.parent)).as_posix()
         if name in seen:
             raise DataError(
                 f"{path}:{number}: expected every sample once, got {name} again after line "
-                f"{seen[name]}. Delete one of the lines."
+                f"{seen[name]}. Delete one of the lines.",
+                code="MFL052",
             )
         seen[name] = number
         found.append(SampleFolder(name, folder))

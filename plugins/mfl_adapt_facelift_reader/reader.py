@@ -100,10 +100,20 @@ class GslrmReader:
         )
 
     def _frames(self, folder: Path) -> tuple[Path, Any, list[Frame]]:
-        # The file or folder that messages name, what else it says, and the frames.
+        """The file or folder that messages name, what else it says, and the frames.
+
+        Raises:
+            DataError: If there is no camera file, or one that cannot be used.
+        """
         if self._layout == "mvdiffusion":
             return folder, {}, slot_frames(folder)
         file = folder / CAMERAS
+        if not file.exists():
+            raise DataError(
+                f"{file}: expected the cameras of this sample, got no such file. None are made up: "
+                "copy the file back, or take the sample out of the dataset.",
+                code="MFL012",
+            )
         content = read_json(file, advice="Check data.path.")
         return file, content, read_frames(file, content)
 
@@ -143,7 +153,8 @@ def _scale(frame: Frame, picture: Picture) -> tuple[float, float]:
         raise DataError(
             f"{frame.picture}: expected the aspect of its camera, w x h = {frame.size[1]} x "
             f"{frame.size[0]}, got {width} x {height}. The picture was cropped or stretched "
-            f"without its camera; go back to the original picture."
+            f"without its camera; go back to the original picture.",
+            code="MFL015",
         )
     return width / frame.size[1], height / frame.size[0]
 

@@ -76,7 +76,8 @@ class AutoMask:
         elif view.mask is None:
             raise DataError(
                 f"{name_view(sample, view)}: expected an alpha channel that holds the mask, got "
-                "none. Let the reader keep alpha (mask: alpha), or set source: white or folder."
+                "none. Let the reader keep alpha (mask: alpha), or set source: white or folder.",
+                code="MFL049",
             )
         else:
             mask = view.mask

@@ -261,7 +261,7 @@ def centred_by_boxes(folder: Path) -> None:
 def unequal_sizes(folder: Path) -> None:
     """One view through a much shorter lens, rightly calibrated: no failure at all."""
     for sample in samples(folder):
-        maps = [np.eye(3)] * 5 + [zoom(0.4, (48, 48), (48, 48))]
+        maps = [zoom(1.2, (48, 48), (48, 48))] * 5 + [zoom(0.5, (48, 48), (48, 48))]
         warp(sample, maps, with_cameras=True)
 
 

@@ -428,6 +428,10 @@ def test_pictures_that_use_few_of_their_bits(found):
         assert found(dark) == expected
 
 
+def check_of(checks, code):
+    return next(check for check in checks if check.code == code)
+
+
 def dataset_findings(checks, samples, config=None):
     report = examine(checks, [Facts(contract=CONTRACT, dataset=tuple(samples), config=config)])
     return {one.code: one for one in report.findings}
@@ -483,7 +487,11 @@ def test_facts_must_be_complete(checks):
     with pytest.raises(ConfigError, match="expected facts with a dataset, got none"):
         list(dataset.run(Facts(contract=CONTRACT)))
     with pytest.raises(ConfigError, match="sample True, contract False"):
-        list(checks[0].run(Facts(sample=make_sample())))
+        list(check_of(checks, "MFL001").run(Facts(sample=make_sample())))
+    for subject in ("source", "adapter", "run", "machine"):
+        one = next(check for check in checks if check.subject == subject)
+        with pytest.raises(ConfigError, match="expected facts"):
+            list(one.run(Facts()))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+"""What a user means by a word or a path: a configuration, data, an adapter, a run, the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from mfl_adapt.config import list_presets
+
+Kind = Literal["config", "data", "adapter", "run", "machine"]
+
+MACHINE = "machine"
+_RUN_FILES = ("environment.json", "metrics.jsonl", "doctor.json")
+_ADAPTER_FILES = ("passport.json", "adapter_config.json")
+
+
+def tell_kind(text: str) -> Kind:
+    """Tell what to examine by its name and the files that are there.
+
+    Args:
+        text: ``machine``, the name of a preset, or a path.
+
+    Returns:
+        The kind; ``config`` for whatever does not exist, which loading it will say.
+    """
+    if text == MACHINE:
+        return "machine"
+    if text in {preset.name for preset in list_presets()}:
+        return "config"
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _kind_of_folder(path)
+    if path.suffix in {".yaml", ".yml"} or not path.exists():
+        return "config"
+    return "adapter" if path.suffix == ".safetensors" else "data"
+
+
+def _kind_of_folder(path: Path) -> Kind:
+    if any((path / name).is_file() for name in _ADAPTER_FILES):
+        return "adapter"
+    is_run = (path / "config.yaml").is_file() and any((path / n).is_file() for n in _RUN_FILES)
+    return "run" if is_run else "data"
