@@ -1,29 +1,31 @@
-"""The documentation names what exists: hooks, records, commands, options, presets and files."""
+"""The documentation names all there is, and what it names is there.
+
+What stands in its blocks is run by ``test_docs_blocks.py``.
+"""
 
 import re
-import shlex
 import tomllib
 from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 import typer
+from docs_pages import FENCE, pages, prose
 from helpers import ROOT
 
 from mfl_adapt.cli.app import COMMANDS, app
-from mfl_adapt.config import list_presets
-from mfl_adapt.plugin import LossSpec, hookspecs, specs
+from mfl_adapt.config import describe_origins, list_presets, load_config
+from mfl_adapt.plugin import CheckSpec, LossSpec, hookspecs, specs
 from mfl_adapt.plugin.manager import State
 from mfl_adapt.plugin.registry import load_plugins
 from mfl_adapt.plugin.validation import SLOTS
 
+DOCS = ROOT / "docs"
 PLUGINS = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
-PAGES = sorted(
-    path
-    for folder in ("", "docs", "plugins", "adapters", "examples", "benchmarks")
-    for path in (ROOT / folder).glob("*.md")
-)
 
 
 def blocks(text, language):
@@ -81,39 +83,108 @@ def test_packaging_of_the_page_is_valid_toml_for_our_groups():
     assert set(second["project"]["entry-points"]) == {"mfl_adapt.commands"}
 
 
-def commands_in(path):
-    """Lines of console blocks that call the program, continuation lines joined."""
-    text = path.read_text(encoding="utf-8")
-    for language in ("console", "bash", "sh", "shell"):
-        for block in blocks(text, language):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = line.removeprefix("$ ").strip()
-                if line.startswith("mfl-adapt "):
-                    yield shlex.split(line, comments=True)[1:]
+ALL = pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_commands_and_options_of_a_page_exist(path):
-    root = typer.main.get_command(app)
-    for arguments in commands_in(path):
-        command, rest = root, arguments
-        while hasattr(command, "list_commands") and rest and not rest[0].startswith("-"):
-            context = typer.Context(command)
-            command, rest = command.get_command(context, rest[0]), rest[1:]
-            assert command is not None, f"{path.name}: mfl-adapt {' '.join(arguments)}"
-        known = {option for one in command.params for option in one.opts}
-        for word in rest:
-            option = word.split("=")[0]
-            if option.startswith("--") and option != "--help":
-                assert option in known, f"{path.name}: {option} of mfl-adapt {arguments[0]}"
+def anchors(page):
+    """Fragments that lead into a page, as GitHub makes them of its headings."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    made = [re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings]
+    counted = ((one, made[:index].count(one)) for index, one in enumerate(made))
+    set_by_hand = re.findall(r'<a (?:id|name)="([^"]+)"></a>', text)
+    return {f"{one}-{before}" if before else one for one, before in counted} | set(set_by_hand)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_links_of_a_page_lead_somewhere(path):
-    text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-        if not target.startswith(("http://", "https://", "mailto:")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+@ALL
+def test_links_of_a_page_lead_somewhere(page):
+    for picture, target in re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", prose(page)):
+        path, _, fragment = target.partition("#")
+        if path.startswith(("http://", "https://", "mailto:")):
+            continue
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name}: {target}"
+        assert not picture or found.is_file(), f"{page.name}: {target}"
+        assert not fragment or fragment in anchors(found), f"{page.name}: {target}"
+
+
+def test_every_picture_is_on_a_page():
+    text = "".join(page.read_text(encoding="utf-8") for page in pages())
+    shown = {Path(one).name for one in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)}
+    assert {path.name for path in (DOCS / "images").iterdir()} == shown
+
+
+def test_the_index_names_every_page():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    names = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+    assert {name for name in names if f"({name})" not in index} == set()
+
+
+@pytest.mark.parametrize("name", ["commands.md", "configuration.md", "api.md"])
+def test_page_is_what_the_code_says(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    made = import_module("make_reference").PAGES[name]()
+    assert (DOCS / name).read_text(encoding="utf-8") == made, "run python docs/make_reference.py"
+
+
+def test_figures_are_what_the_script_draws(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    for name, draw in import_module("make_figures").FIGURES.items():
+        # One decimal of a pixel may round the other way where the sine of a processor does.
+        drawn, kept = (re.findall(r"[-\d.]+|[a-z]+", one) for one in (draw().render(), svg(name)))
+        assert [one for one in drawn if one.isalpha()] == [one for one in kept if one.isalpha()]
+        numbers = ([float(x) for x in one if re.search(r"\d", x)] for one in (drawn, kept))
+        np.testing.assert_allclose(*numbers, atol=0.11, err_msg="run python docs/make_figures.py")
+
+
+def svg(name):
+    """Text of a figure in the tree."""
+    return (DOCS / "images" / name).read_text(encoding="utf-8")
+
+
+def test_every_command_is_documented():
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    for words in every_command(typer.main.get_command(app), ("mfl-adapt",)):
+        assert f"```text\n{' '.join(words)}" in text, words
+
+
+def every_command(command, words):
+    """Words of every command below a group; of ours alone, others document theirs."""
+    if not hasattr(command, "list_commands"):
+        yield words
+        return
+    context = typer.Context(command)
+    for name in COMMANDS if len(words) == 1 else command.list_commands(context):
+        yield from every_command(command.get_command(context, name), (*words, name))
+
+
+def test_every_key_and_every_component_is_documented():
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    keys = [key for key, *_ in describe_origins(load_config("base"))]
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+    host = load_plugins(load_config("base").config.plugins)
+    for slot in SLOTS:
+        for one in host.components(slot):
+            assert f"`{one.name}`" in text
+
+
+def test_every_code_of_a_check_is_documented():
+    text = (DOCS / "checks.md").read_text(encoding="utf-8")
+    host = load_plugins(load_config("base").config.plugins)
+    codes = {one.spec.code for one in host.components(CheckSpec)}
+    assert len(codes) >= 27
+    assert {code for code in codes if code not in text} == set()
+
+
+@ALL
+def test_every_code_on_a_page_exists(page):
+    known = set(re.findall(r"^### (MFL\d{3})", (DOCS / "checks.md").read_text(), re.MULTILINE))
+    assert set(re.findall(r"MFL\d{3}", page.read_text(encoding="utf-8"))) <= known
+
+
+def test_every_preset_is_documented():
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    assert [one for one in list_presets() if f"| `{one.name}` | {one.summary}" not in text] == []
 
 
 def test_readme_names_every_command_and_every_preset():

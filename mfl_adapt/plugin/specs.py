@@ -6,7 +6,7 @@ at first use, so that listing plugins and validating a configuration never impor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -18,6 +18,7 @@ from mfl_adapt.types import (
     Gaussians,
     RigContract,
     Sample,
+    ViewBatch,
     ViewSplit,
 )
 
@@ -88,6 +89,22 @@ class PublishedWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HomeDomain:
+    """Data of the kind that a base was trained on, on which it is measured what an adapter costs.
+
+    Attributes:
+        name: In words (``procedural heads``).
+        data: A section ``data`` of a configuration. Without a reader, the user must name a dataset
+            folder as ``evaluate.home``.
+        plugins: Those that the section needs.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseSpec(Spec):
     """A frozen pretrained model. ``build(config)`` returns a ``Base``.
 
@@ -98,12 +115,14 @@ class BaseSpec(Spec):
         licence: Of the weights; None if nobody said.
         published: Where they are fetched from; None if they ship with the plugin. The setting
             ``checkpoint`` of the component names them on disk.
+        home: Its own domain; None if nobody said.
     """
 
     contract: RigContract
     makes: Literal["gaussians", "views"] = "gaussians"
     licence: Licence | None = None
     published: PublishedWeights | None = None
+    home: HomeDomain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +144,12 @@ class LossSpec(Spec):
     Attributes:
         on: What it compares: ``pictures`` of a base that makes Gaussians, or ``latents`` of one
             that makes views by diffusion.
+        caution: Why it is off unless the user asks for it, as one sentence that is said to whoever
+            does; empty for a loss that nothing speaks against.
     """
 
     on: Literal["pictures", "latents"] = "pictures"
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +193,7 @@ class CheckSpec(Spec):
     """
 
     code: str
-    subject: Literal["config", "sample", "dataset", "adapter", "run", "machine"]
+    subject: Literal["config", "source", "sample", "dataset", "adapter", "run", "machine"]
     samples: int | None = None
 
 
@@ -202,6 +224,9 @@ class LossContext:
         alpha: Rendered opacity of the target views, [B, V, 1, H, W], with gradient; None where
             nothing was rendered.
         extra: Anything a base adds (``timesteps``, ``snr``), by name.
+        inputs: What the network saw; None outside GS-LRM.
+        positions: World positions of the Gaussians that belong to the pixels of the inputs,
+            [B, V, 3, H, W], with gradient; None where the base places none by pixels.
     """
 
     contract: RigContract
@@ -210,6 +235,8 @@ class LossContext:
     cameras: Cameras | None = None
     alpha: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    inputs: ViewBatch | None = None
+    positions: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +246,11 @@ class Facts:
     Attributes:
         contract: The base's rig contract.
         config: Resolved run configuration as plain data.
+        source: What ``data.path`` names, before any reader has looked at it.
         sample: One sample, after ``conform``.
-        dataset: Samples by name, or a summary of them.
+        dataset: Samples, after ``conform``.
+        split: ``train`` or ``validation`` by id of sample, without those that are left out; None
+            where nobody has divided them.
         adapter: Adapter folder.
         run: Run folder.
         machine: Facts about the machine, by name.
@@ -228,8 +258,10 @@ class Facts:
 
     contract: RigContract | None = None
     config: Mapping[str, Any] | None = None
+    source: Path | None = None
     sample: Sample | None = None
     dataset: tuple[Sample, ...] | None = None
+    split: Mapping[str, str] | None = None
     adapter: Path | None = None
     run: Path | None = None
     machine: Mapping[str, Any] | None = None
@@ -258,6 +290,21 @@ class Finding:
     excess: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change of one file that mends what a check found, and loses nothing.
+
+    Attributes:
+        file: An existing text file.
+        content: What it shall hold instead.
+        what: The change, as one clause (``3 entries made relative``).
+    """
+
+    file: Path
+    content: str
+    what: str
+
+
 @runtime_checkable
 class Base(Protocol):
     """A frozen model: what adapters are put into, whatever it makes."""
@@ -275,6 +322,15 @@ class Reconstructor(Base, Protocol):
 
     def reconstruct(self, rgb: Tensor, cameras: Cameras) -> Gaussians:
         """Return Gaussians for rgb [B, V, 3, H, W] in [0, 1] seen by cameras [B, V]."""
+        ...
+
+
+@runtime_checkable
+class PixelReconstructor(Reconstructor, Protocol):
+    """A reconstructor of whose Gaussians most belong to one input pixel each."""
+
+    def pixel_positions(self, gaussians: Gaussians, views: int, height: int, width: int) -> Tensor:
+        """Return the positions of those Gaussians as pictures, [B, V, 3, H, W], with gradient."""
         ...
 
 
@@ -416,11 +472,54 @@ class ViewPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchViewPolicy(ViewPolicy, Protocol):
+    """A view policy whose examples have other numbers of views from batch to batch."""
+
+    def train_batch(
+        self, cameras: Sequence[Cameras], *, seeds: Sequence[int]
+    ) -> Sequence[ViewSplit]:
+        """Return one split per sample, all with the same numbers of inputs and of targets.
+
+        ``train`` does the same for a batch of one.
+        """
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A view policy or a loss that remembers something from step to step.
+
+    What it remembers is kept in checkpoints, so that a resumed run goes on as if nothing had
+    happened. One whose results follow from its arguments needs none of this.
+    """
+
+    def state(self) -> Mapping[str, Any]:
+        """Return all it remembers as plain JSON values."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what ``state`` returned."""
+        ...
+
+
 class Check(Protocol):
     """Looks at facts."""
 
     def __call__(self, facts: Facts) -> Iterable[Finding]:
         """Return findings; none means that all is well."""
+        ...
+
+
+@runtime_checkable
+class FixingCheck(Check, Protocol):
+    """A check that can also mend some of what it finds.
+
+    Only what nobody could want otherwise: where two mendings are possible, there is none.
+    """
+
+    def fixes(self, facts: Facts) -> Iterable[Fix]:
+        """Return changes after which it no longer finds what they mend; writes nothing."""
         ...
 
 
@@ -445,6 +544,7 @@ __all__ = [
     "AdapterSpec",
     "Base",
     "BaseSpec",
+    "BatchViewPolicy",
     "CameraNormalizerSpec",
     "Check",
     "CheckSpec",
@@ -456,6 +556,8 @@ __all__ = [
     "ExtraModule",
     "Facts",
     "Finding",
+    "Fix",
+    "FixingCheck",
     "FrameExporter",
     "Licence",
     "Loss",
@@ -463,6 +565,7 @@ __all__ = [
     "LossSpec",
     "Pace",
     "PacedMethod",
+    "PixelReconstructor",
     "PreprocessorSpec",
     "Probed",
     "PublishedWeights",
@@ -471,6 +574,7 @@ __all__ = [
     "Reconstructor",
     "Spec",
     "Stage",
+    "Stateful",
     "ViewPolicy",
     "ViewPolicySpec",
 ]

@@ -40,7 +40,7 @@ SLOTS: dict[type[Spec], str] = {
 """Every slot, by the word that messages use for it."""
 
 # Keys that the run configuration itself reads from a component's section.
-_RESERVED = {BaseSpec: "id", LossSpec: "weight"}
+_RESERVED = {BaseSpec: ("id",), LossSpec: ("weight", "schedule")}
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -152,6 +152,7 @@ def _check_spec(spec: Spec, slot: str) -> None:
         raise PluginError(f"{where}: expected contract RigContract, got {spec.contract!r}.")
     if isinstance(spec, LossSpec):
         _check_choice(where, spec, "on")
+        _check_caution(where, spec)
     if isinstance(spec, CheckSpec):
         _check_check(where, spec)
     if isinstance(spec, ExporterSpec):
@@ -176,10 +177,12 @@ def _check_config(where: str, spec: Spec) -> None:
             f"{where}: expected {config.__name__} to forbid unknown keys. "
             "Derive it from mfl_adapt.plugin.ComponentConfig."
         )
-    reserved = next((key for kind, key in _RESERVED.items() if isinstance(spec, kind)), "use")
-    if any(reserved in (name, info.alias) for name, info in config.model_fields.items()):
+    reserved = next((keys for kind, keys in _RESERVED.items() if isinstance(spec, kind)), ("use",))
+    names = {one for name, info in config.model_fields.items() for one in (name, info.alias)}
+    taken = [key for key in reserved if key in names]
+    if taken:
         raise PluginError(
-            f"{where}: expected {config.__name__} without a field {reserved!r}, which belongs to "
+            f"{where}: expected {config.__name__} without a field {taken[0]!r}, which belongs to "
             "the run configuration. Rename the field."
         )
 
@@ -198,6 +201,11 @@ def _check_choice(where: str, spec: Spec, field: str) -> None:
     known, value = get_args(get_type_hints(type(spec))[field]), getattr(spec, field)
     if value not in known:
         raise PluginError(f"{where}: expected {field} to be {' or '.join(known)}, got {value!r}.")
+
+
+def _check_caution(where: str, spec: LossSpec) -> None:
+    if not isinstance(spec.caution, str) or "\n" in spec.caution:
+        raise PluginError(f"{where}: expected a caution of one line, got {spec.caution!r}.")
 
 
 def _check_check(where: str, spec: CheckSpec) -> None:

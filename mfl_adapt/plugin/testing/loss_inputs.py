@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfl_adapt.plugin.specs import LossContext, LossSpec
+from mfl_adapt.plugin.testing.probes import ring
 from mfl_adapt.plugin.testing.rule import Case
-from mfl_adapt.types import RigContract
+from mfl_adapt.types import Cameras, RigContract, ViewBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+ARGUMENTS = ("pred", "target", "mask", "alpha", "positions")
+"""The tensors that a loss may look at, and must not edit."""
 
 _SIZE = 24
 _CONTRACT = RigContract(size=_SIZE, patch=8, depth_reach=1.8)
@@ -24,6 +29,7 @@ class Given:
         target: Same shape.
         mask: [B, V, 1, H, W]: a square, or ones for latents.
         alpha: Rendered opacity, same shape as the mask.
+        positions: Of the Gaussians of two input views, [B, 2, 3, H, W].
     """
 
     def __init__(self, case: Case, batch: int = 2, views: int = 3) -> None:
@@ -39,6 +45,9 @@ class Given:
 
         self.pred, self.target = draw(*shape), draw(*shape)
         self.alpha = draw(batch, views, 1, _SIZE, _SIZE)
+        self.inputs = _inputs(batch, draw)
+        # Gaussians about the origin, off their rays.
+        self.positions = draw(*self.inputs.rgb.shape) - 0.5
         self.mask = torch.ones_like(self.alpha)
         if not self.on_latents:
             self.mask = torch.zeros_like(self.alpha)
@@ -48,10 +57,13 @@ class Given:
             steps = torch.randint(0, 1000, (batch, 1), generator=generator).expand(batch, views)
             self.extra = {"timesteps": steps, "snr": draw(batch, 1).expand(batch, views) + 0.5}
 
-    def context(self, alpha: Tensor) -> LossContext:
+    def context(self, alpha: Tensor, positions: Tensor) -> LossContext:
         """What a training step hands over besides pictures."""
-        shown = None if self.on_latents else alpha
-        return LossContext(contract=_CONTRACT, step=1, alpha=shown, extra=self.extra)
+        if self.on_latents:
+            return LossContext(contract=_CONTRACT, step=1, extra=self.extra)
+        return LossContext(
+            contract=_CONTRACT, step=1, alpha=alpha, inputs=self.inputs, positions=positions
+        )
 
     def run(self, case: Case, loss: Any, **changes: Tensor) -> Tensor:
         """Call the loss; the rule ends where it cannot be."""
@@ -60,7 +72,22 @@ class Given:
 
     def bare(self, loss: Any, **changes: Tensor) -> Any:
         """Call the loss with copies; changed tensors are handed over themselves."""
-        own = {name: getattr(self, name).clone() for name in ("pred", "target", "mask", "alpha")}
+        own = {name: getattr(self, name).clone() for name in ARGUMENTS}
         own |= changes
-        alpha = own.pop("alpha")
-        return loss(own["pred"], own["target"], own["mask"], self.context(alpha))
+        context = self.context(own["alpha"], own["positions"])
+        return loss(own["pred"], own["target"], own["mask"], context)
+
+
+def _inputs(batch: int, draw: Callable[..., Tensor]) -> ViewBatch:
+    """Random pictures of two cameras that look at the origin from 2.7 away."""
+    import torch
+
+    rig = ring(2)
+    cameras = Cameras(
+        torch.tensor(rig.c2w).float().expand(batch, 2, 4, 4),
+        torch.tensor([1.07 * _SIZE, 1.07 * _SIZE, _SIZE / 2, _SIZE / 2]).expand(batch, 2, 4),
+        height=_SIZE,
+        width=_SIZE,
+    )
+    mask = torch.ones(batch, 2, 1, _SIZE, _SIZE)
+    return ViewBatch(draw(batch, 2, 3, _SIZE, _SIZE), mask, cameras)

@@ -6,13 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mfl_adapt.plugin.specs import LossSpec
-from mfl_adapt.plugin.testing.loss_inputs import Given
+from mfl_adapt.plugin.testing.loss_inputs import ARGUMENTS, Given
 from mfl_adapt.plugin.testing.outcome import fail, not_applicable, require
 from mfl_adapt.plugin.testing.rule import Case, Rule, check_refusal
 from mfl_adapt.plugin.testing.well_formed import tensors_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+# What a network makes; the rest is given to it.
+_LEARNT = ("pred", "alpha", "positions")
 
 
 def check_shape(case: Case) -> None:
@@ -62,12 +66,9 @@ def check_gradients(case: Case) -> None:
     if not given.on_latents:
         places["an empty mask"] = {"mask": torch.zeros_like(given.mask)}
     for name, changes in places.items():
-        leaves = [
-            changes.get(key, getattr(given, key)).clone().requires_grad_()
-            for key in ("pred", "alpha")
-        ]
+        leaves = [changes.get(key, getattr(given, key)).clone().requires_grad_() for key in _LEARNT]
         # Not the leaves themselves: a loss that edits its arguments has a rule of its own.
-        sent = changes | {"pred": leaves[0] * 1.0, "alpha": leaves[1] * 1.0}
+        sent = changes | {key: leaf * 1.0 for key, leaf in zip(_LEARNT, leaves, strict=True)}
         value = given.run(case, loss, **sent)
         where = f"{case.name}, {name}: gradient"
         if not value.requires_grad:
@@ -88,7 +89,7 @@ def check_gradients(case: Case) -> None:
     require(
         reached,
         f"{case.name}: gradient",
-        expected="one that reaches pred, or the rendered opacity",
+        expected="one that reaches pred, the rendered opacity, or the Gaussians' positions",
         got="none",
         remedy="Detach nothing, and round nothing.",
     )
@@ -97,7 +98,7 @@ def check_gradients(case: Case) -> None:
 def check_no_edits(case: Case) -> None:
     """The tensors it was given stay as they were."""
     given = Given(case)
-    names = ("pred", "target", "mask", "alpha")
+    names = ARGUMENTS
     own = {name: getattr(given, name).clone() for name in names}
     before = {name: tensors_digest(tensor) for name, tensor in own.items()}
     given.run(case, case.built(), **own)
