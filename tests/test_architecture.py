@@ -3,13 +3,14 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
 from imports import Import, package_of, read_imports
 
 from mfl_adapt.cli.app import COMMANDS
-from mfl_adapt.plugin import BaseSpec, ReaderSpec
+from mfl_adapt.plugin import BaseSpec, LossSpec, ReaderSpec
 from mfl_adapt.plugin.registry import load_plugins
 
 SOURCE = ROOT / "mfl_adapt"
@@ -144,13 +145,19 @@ def test_there_is_no_drawer_for_everything():
     assert not [path for path in [*FILES, *PLUGIN_FILES] if path.stem in {"utils", "helpers"}]
 
 
+def _reads_weights(spec):
+    """Whether a loss has a network of its own: a setting names the file of its weights."""
+    fields = spec.config.model_fields.values()
+    return isinstance(spec, LossSpec) and any(one.annotation is Path for one in fields)
+
+
 def test_plugins_import_only_what_authors_may():
     host = load_plugins([], all_available=True)
     extra: dict[str, set[str]] = {}
     for plugin in host.plugins():
         package = f"mfl_adapt_{plugin.name}"
         for spec in plugin.components:
-            if isinstance(spec, BaseSpec):
+            if isinstance(spec, BaseSpec) or _reads_weights(spec):
                 extra.setdefault(package, set()).add("models")
             if isinstance(spec, ReaderSpec) and not spec.needs_path:
                 extra.setdefault(package, set()).add("synth")

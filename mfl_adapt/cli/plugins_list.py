@@ -75,6 +75,8 @@ def show(
     typer.echo(f"{row['name']} of {row['distribution']} {row['version']}".rstrip())
     for component in row["components"]:
         typer.echo(f"\n{component['slot']} {component['name']}: {component['summary']}")
+        if "caution" in component:
+            typer.echo(f"  Caution: {component['caution']}")
         for setting in component["settings"]:
             line = f"  {setting['name']}: {setting['type']} = {setting['default']}"
             typer.echo(f"{line}  {setting['description']}".rstrip())

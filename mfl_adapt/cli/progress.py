@@ -92,6 +92,8 @@ class TrainingProgress(Bars):
         count = run.adapter.num_parameters()
         split = run.data.split
         self._say(f"run       {run.folder.path}")
+        if run.checkpoint is not None:
+            self._say(f"resumed   after step {run.checkpoint.step}, from {run.checkpoint.path}")
         self._say(f"base      {run.base.id}, frozen")
         self._say(f"adapter   {count:,} weights in {len(run.adapter.layers)} layers")
         self._say(f"data      {len(split.train)} samples train, {len(split.validation)} validate")
@@ -99,8 +101,14 @@ class TrainingProgress(Bars):
             self._say(f"doctor    {line}")
 
     def step(self, step: Step) -> None:
-        """Move the bar."""
+        """Move the bar, and say what guards found."""
         self.advance("train", step.number, step.total, describe_step(step))
+        for found in step.findings:
+            self._say(
+                f"guard     {found.severity} {found.code} at step {step.number}: {found.where}: "
+                f"expected {found.expected}, got {found.value}"
+            )
+            self._say(f"          {found.remedy}")
 
     def evaluating(self, done: int, total: int) -> None:
         """Move the second bar."""

@@ -64,12 +64,13 @@ def validate_components(loaded: LoadedConfig, host: ComponentHost) -> None:
 
     Raises:
         ConfigError: If a key is unknown or missing, a value breaks its rule, a loss is named
-            twice, or the path does not suit the reader.
+            twice or never counts, or the path does not suit the reader.
         PluginError: If a component does not exist or its plugin is not active.
     """
     for keys, slot, name, settings in sections(loaded, host):
         _validate(loaded, host, keys, slot, name, settings)
     _check_losses(loaded, host)
+    _check_schedules(loaded)
     _check_path(loaded, host)
 
 
@@ -151,6 +152,36 @@ def _check_losses(loaded: LoadedConfig, host: ComponentHost) -> None:
                 f"{loaded.place(('losses', name))}: losses: expected each loss once, got "
                 f"{other!r} and {name!r}, which are the same. Remove one."
             )
+
+
+def _check_schedules(loaded: LoadedConfig) -> None:
+    """Refuse a term that never counts, and steps at which no term does.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    terms, steps = loaded.config.losses, loaded.config.train.steps
+    spans: list[tuple[int, int]] = []
+    for name, term in terms.items():
+        start = term.schedule.start if term.schedule else 0
+        stop = term.schedule.stop if term.schedule else None
+        if start >= steps:
+            raise ConfigError(
+                f"{loaded.place(('losses', name, 'schedule', 'start'))}: losses.{name}: expected "
+                f"schedule.start below train.steps, {steps}, got {start}: the term would never "
+                "count. Lower it, or remove the term."
+            )
+        spans.append((start, steps if stop is None else stop))
+    covered = 0
+    for start, stop in sorted(spans):
+        if start > covered:
+            break
+        covered = max(covered, stop)
+    if spans and covered < steps:
+        raise ConfigError(
+            f"{loaded.place(('losses',))}: losses: expected a term that counts at every step, got "
+            f"none at step {covered} of {steps}. Move a schedule.start or schedule.stop."
+        )
 
 
 def _check_path(loaded: LoadedConfig, host: ComponentHost) -> None:

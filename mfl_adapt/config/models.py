@@ -6,9 +6,9 @@ the core and hold the component's own keys as they were written; the plugin's mo
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _check_background(value: Any) -> Any:
@@ -26,6 +26,7 @@ def _check_background(value: Any) -> Any:
 
 _Word = Literal["white", "black", "gray", "three_choices", "random"]
 Background = Annotated[_Word | float, BeforeValidator(_check_background)]
+GuardCode = Annotated[str, Field(pattern=r"^MFL[0-9]{3}$")]
 UserPath = Annotated[Path, Field(strict=False), AfterValidator(Path.expanduser)]
 
 
@@ -62,11 +63,48 @@ class BaseChoice(ComponentSection):
     """Base model as ``plugin.component``, for instance ``facelift.gslrm``."""
 
 
+class LossSchedule(Section):
+    """When a loss term counts, in optimizer steps from 0."""
+
+    start: int = Field(0, ge=0)
+    """First step at which the term counts; before it, it is not even computed."""
+    ramp: int = Field(0, ge=0)
+    """Steps over which the weight rises to its full value, from the start on."""
+    stop: int | None = Field(None, gt=0)
+    """First step at which the term counts no more; null never stops it."""
+    fade: int = Field(0, ge=0)
+    """Steps over which the weight falls to 0, up to the stop."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.stop is None and self.fade:
+            raise ValueError(f"expected stop beside fade, got fade {self.fade} alone")
+        if self.stop is not None and self.stop - self.start < max(1, self.ramp + self.fade):
+            raise ValueError(
+                f"expected stop at least {max(1, self.ramp + self.fade)} after start "
+                f"{self.start}, for ramp {self.ramp} and fade {self.fade}, got {self.stop}"
+            )
+        return self
+
+    def factor(self, step: int) -> float:
+        """Return the share of the weight that counts at a step, in [0, 1].
+
+        A ramp of n steps begins with 1/n, so that the term has an effect from its start.
+        """
+        if step < self.start or (self.stop is not None and step >= self.stop):
+            return 0.0
+        risen = (step - self.start + 1) / self.ramp if self.ramp else 1.0
+        left = (self.stop - step) / self.fade if self.stop and self.fade else 1.0
+        return min(1.0, risen, left)
+
+
 class LossTerm(ComponentSection):
-    """One loss term: its weight, with its settings beside it."""
+    """One loss term: its weight and schedule, with its settings beside them."""
 
     weight: float = Field(gt=0)
     """Factor of the term in the sum; leave the term out instead of giving it 0."""
+    schedule: LossSchedule | None = None
+    """When the term counts: start, ramp, stop and fade in steps; null counts it at every step."""
 
 
 class Split(Section):
@@ -79,6 +117,9 @@ class Split(Section):
     """Share of the samples that is kept for validation."""
     gap: float = Field(0.05, ge=0, lt=1)
     """Share of the samples that is left out between the two, as neighbours in time look alike."""
+    leave_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Sessions or animals, by name, that are kept for validation instead of a share of all; needs
+    by: session or by: animal."""
 
 
 class Data(Section):
@@ -107,6 +148,17 @@ class Data(Section):
     or code change. Null keeps none."""
 
 
+class Guards(Section):
+    """What watches a run for failures that look like progress."""
+
+    every: int = Field(10, gt=0)
+    """Steps between two looks at the pictures of a step; gradients are watched in every step."""
+    stop: Annotated[tuple[GuardCode, ...], Field(strict=False)] = ()
+    """Codes of guards that only warn and shall stop the run instead, for instance MFL113."""
+    off: Annotated[tuple[GuardCode, ...], Field(strict=False)] = ()
+    """Codes of guards that only warn and shall say nothing."""
+
+
 class Train(Section):
     """The training loop."""
 
@@ -133,13 +185,24 @@ class Train(Section):
     sample_every: int = Field(100, gt=0)
     """Steps between two pictures of a prediction."""
     save_every: int = Field(500, gt=0)
-    """Steps between two checkpoints."""
+    """Steps between two checkpoints, from which a run can be resumed."""
+    keep: int = Field(3, gt=0)
+    """Checkpoints that are kept: the newest ones, and the best beside them."""
+    validate_every: int | None = Field(500, gt=0)
+    """Steps between two measurements of the foreground PSNR on held-out views, by which the best
+    checkpoint is known; null measures none."""
+    validate_samples: int = Field(8, gt=0)
+    """Most samples of such a measurement."""
+    resume: UserPath | None = None
+    """Folder of a run to go on with from its newest sound checkpoint; null begins a new run."""
     save_dtype: Literal["float32", "float16"] = "float32"
     """Number format of the saved adapter; float16 halves its file, and what is evaluated is what
     was rounded."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Keep a moving average of the adapter with at most this decay, for instance 0.9999, and
     evaluate and save it instead of the last weights; null keeps none."""
+    guards: Guards = Guards()
+    """What watches the run."""
     force: bool = False
     """Train although a check found data that break a law of the rig contract."""
 
@@ -164,6 +227,12 @@ class Evaluate(Section):
 
     samples: int | None = Field(None, gt=0)
     """Measure only so many validation samples; null measures all."""
+    retention: int = Field(8, ge=0)
+    """Scenes of the base's own domain on which it is measured what the adapter costs; 0 measures
+    nothing there."""
+    home: UserPath | None = None
+    """Dataset folder of the base's own domain, relative to the working directory; null takes what
+    the plugin of the base names, if it names something."""
 
 
 class RunConfig(Section):

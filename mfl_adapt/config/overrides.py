@@ -106,6 +106,7 @@ def _keys(parts: Sequence[str], value: Any, place: str) -> Keys:
     if parts[0] == "losses" and len(parts) >= 3:
         # losses.rat.weight=1 is the shorthand of a plugin that has a single loss.
         shorthand = len(parts) == 3 and value is not None and not isinstance(value, Mapping)
+        shorthand = shorthand or parts[2] == "schedule"  # a key of the core, with keys below it
         if not shorthand:
             return ("losses", ".".join(parts[1:3]), *parts[3:])
     return tuple(parts)

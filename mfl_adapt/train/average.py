@@ -13,6 +13,10 @@ class MovingAverage:
     """Smooths weights over many steps; early ones are forgotten quickly.
 
     Update k, from 0, keeps ``min(decay, (1 + k) / (10 + k))`` of the average.
+
+    Attributes:
+        means: The averages, in the order of the parameters.
+        updates: How many there were.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
@@ -23,16 +27,16 @@ class MovingAverage:
             decay: Greatest share of the average that one step keeps.
         """
         self._live = list(parameters)
-        self._mean = [one.detach().clone() for one in self._live]
+        self.means = [one.detach().clone() for one in self._live]
         self._decay = decay
-        self._updates = 0
+        self.updates = 0
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after an optimizer step."""
-        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        self._updates += 1
-        for mean, live in zip(self._mean, self._live, strict=True):
+        decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        for mean, live in zip(self.means, self._live, strict=True):
             mean.lerp_(live, 1 - decay)
 
     @contextmanager
@@ -51,7 +55,7 @@ class MovingAverage:
     @torch.no_grad()
     def _swap(self) -> None:
         # Values are copied, so that the optimizer's parameters stay the same objects.
-        for mean, live in zip(self._mean, self._live, strict=True):
+        for mean, live in zip(self.means, self._live, strict=True):
             before = live.detach().clone()
             live.copy_(mean)
             mean.copy_(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mfl_adapt.data import StepSampler
-from mfl_adapt.data.collate import collate_views
+from mfl_adapt.data.collate import collate, collate_views
 from mfl_adapt.evaluate.views import Sampling, make_views, reference_picture
 from mfl_adapt.images import save_picture
+from mfl_adapt.metrics import foreground_psnr
 from mfl_adapt.models.mvdiffusion.encoding import Encoded
 from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion
 from mfl_adapt.models.mvdiffusion.items import choose_background
@@ -23,9 +24,16 @@ from mfl_adapt.models.mvdiffusion.training import draw_step, training_step
 from mfl_adapt.plugin import LossContext
 from mfl_adapt.report.sheet import lay_out
 from mfl_adapt.train.encodings import Encodings, join
+from mfl_adapt.train.guards.measures import (
+    find_gradients,
+    join_measures,
+    mean_of_known,
+    measure_pictures,
+)
+from mfl_adapt.train.guards.watch import Look
 from mfl_adapt.train.objective import build_objective
 from mfl_adapt.train.session import Session
-from mfl_adapt.train.tasks import Outcome
+from mfl_adapt.train.tasks import NO_LOOK, Outcome
 from mfl_adapt.types import Cameras, Sample
 
 if TYPE_CHECKING:
@@ -57,9 +65,13 @@ class Diffusion:
                 "pictures are not kept",
                 self._background,
             )
+        config = run.config
+        self._sampling = Sampling(
+            config.diffusion.sampling_steps, config.diffusion.guidance, config.seed
+        )
         self._encodings = Encodings(base, run.data, keep=kept, cache=run.config.data.cache)
 
-    def forward(self, step: int) -> Outcome:
+    def forward(self, step: int, look: Look = NO_LOOK) -> Outcome:
         """Add noise to the encoded views of the batch and predict what was added."""
         run, schedule = self._run, self._base.parts.scheduler.config
         draws = self._sampler.draws(step)
@@ -85,24 +97,43 @@ class Diffusion:
             for value in (result.pred, result.target, result.timesteps, result.snr)
         )
         context = LossContext(run.data.contract, step, extra={"timesteps": timesteps, "snr": snr})
-        return Outcome(*self._objective(pred, target, torch.ones_like(pred[:, :, :1]), context))
+        summed = self._objective(pred, target, torch.ones_like(pred[:, :, :1]), context)
+        gradients = find_gradients(summed.values, look.terms, (pred,))
+        return Outcome(summed.total, summed.parts, gradients=gradients)
 
     @torch.no_grad()
-    def draw(self, path: Path) -> None:
-        """Draw input, truth and generated views of a few held-out samples."""
-        config, data = self._run.config, self._run.data
-        sampling = Sampling(config.diffusion.sampling_steps, config.diffusion.guidance, config.seed)
+    def draw(self, path: Path) -> Mapping[str, float]:
+        """Draw input, truth and generated views of a few held-out samples, and measure them."""
+        data = self._run.data
         rows: dict[str, list[NDArray[np.float32]]] = {}
+        measures = []
         for number, sample in enumerate(data.evaluation[:_SHOWN], start=1):
             background = data.contract.background
-            truth = collate_views([sample], [range(len(sample.views))], data.contract).rgb[0]
+            views = collate_views([sample], [range(len(sample.views))], data.contract)
+            truth = views.rgb[0]
             with self._accelerator.autocast():
-                made = make_views(self._base, sample, background, sampling)
+                made = make_views(self._base, sample, background, self._sampling)
             seen = reference_picture(sample, background)
             rows[f"input {number}"] = [np.float32(1 / 255) * seen]
             rows[f"truth {number}"] = _to_pictures(truth)
             rows[f"made {number}"] = _to_pictures(made)
+            # The first view is the input itself.
+            pair = (made.cpu()[1:], truth[1:], views.mask[0, 1:])
+            measures.append(measure_pictures(*pair, background))
         save_picture(path, lay_out(rows))
+        return join_measures(measures)
+
+    @torch.no_grad()
+    def validate(self, limit: int) -> float:
+        """Compare what is made of view 0 with all other views of a few samples."""
+        data, scores = self._run.data, []
+        for sample in data.evaluation[:limit]:
+            batch = collate([sample], [data.policy.evaluate(sample.cameras)], data.contract)
+            made = make_views(self._base, sample, data.contract.background, self._sampling)
+            rgb, mask = batch.targets.rgb, batch.targets.mask
+            quality = foreground_psnr(made.cpu()[None, 1:], rgb, mask).nanmean()
+            scores.append(float(quality))
+        return mean_of_known(scores)
 
     def _encode(self, samples: Sequence[int], step: int) -> Encoded:
         """Encode the samples of a batch, or take what was kept, on the device."""

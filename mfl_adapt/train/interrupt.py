@@ -1,4 +1,7 @@
-"""Ctrl-C once: finish the step, save and stop. Twice: stop at once."""
+"""Ctrl-C once: finish the step, save and stop. Twice: stop at once.
+
+A cluster that wants its machine back sends another signal, which means the same.
+"""
 
 import logging
 import signal
@@ -7,6 +10,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class GracefulStop:
@@ -20,13 +25,13 @@ class GracefulStop:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: Any = None
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "GracefulStop":
         """Take over Ctrl-C."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)
-            signal.signal(signal.SIGINT, self._on_signal)
+            for one in SIGNALS:
+                self._previous[one] = signal.signal(one, self._on_signal)
         return self
 
     def __exit__(
@@ -36,8 +41,9 @@ class GracefulStop:
         trace: TracebackType | None,
     ) -> None:
         """Give Ctrl-C back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for one, handler in self._previous.items():
+            # A handler that was not set by Python cannot be set again.
+            signal.signal(one, signal.SIG_DFL if handler is None else handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from mfl_adapt.data import StepSampler
+from mfl_adapt.data.collate import collate
 from mfl_adapt.evaluate.held_out import predict
 from mfl_adapt.metrics import foreground_psnr
-from mfl_adapt.plugin import LossContext, Reconstructor
+from mfl_adapt.plugin import LossContext, PixelReconstructor, Reconstructor
 from mfl_adapt.render import render
 from mfl_adapt.report import save_contact_sheet
+from mfl_adapt.train.guards.measures import (
+    find_gradients,
+    mean_of_known,
+    measure_gaussians,
+    measure_pictures,
+)
+from mfl_adapt.train.guards.watch import Look
 from mfl_adapt.train.objective import build_objective
 from mfl_adapt.train.session import Session
 from mfl_adapt.train.shards import open_shards
-from mfl_adapt.train.tasks import Outcome
+from mfl_adapt.train.tasks import NO_LOOK, Outcome
 from mfl_adapt.train.views import held_out_batch, next_batch
-from mfl_adapt.types import Batch
+from mfl_adapt.types import Batch, Gaussians
 
 
 class Reconstruction:
@@ -35,16 +46,16 @@ class Reconstruction:
         self._shards = open_shards(base.module, accelerator.device, run.config.train.batch)
         self._shown = held_out_batch(run.data).to(accelerator.device)
 
-    def forward(self, step: int) -> Outcome:
+    def forward(self, step: int, look: Look = NO_LOOK) -> Outcome:
         """Take the batch of a step through the network, its samples side by side on a CPU."""
         batch = next_batch(self._run.data, self._sampler, step).to(self._accelerator.device)
-        compute = partial(self._compute, step=step)
+        compute = partial(self._compute, step=step, look=look)
         if self._shards is None or len(batch.ids) < 2:
             return compute(batch)
         singles = [batch.pick(index) for index in range(len(batch.ids))]
         return self._shards.forward(compute, singles, self._run.adapter.parameters())
 
-    def _compute(self, batch: Batch, *, step: int) -> Outcome:
+    def _compute(self, batch: Batch, *, step: int, look: Look) -> Outcome:
         """Reconstruct from the inputs of a batch and render its targets."""
         contract = self._run.data.contract
         with self._accelerator.autocast():
@@ -57,16 +68,53 @@ class Reconstruction:
             backend=self._run.config.train.backend,
             depth=False,
         )
-        context = LossContext(contract, step, gaussians, targets.cameras, drawn.alpha)
-        loss, parts = self._objective(drawn.rgb, targets.rgb, targets.mask, context)
+        context = LossContext(
+            contract,
+            step,
+            gaussians,
+            targets.cameras,
+            drawn.alpha,
+            inputs=batch.inputs,
+            positions=pixel_positions(self._base, gaussians, batch),
+        )
+        summed = self._objective(drawn.rgb, targets.rgb, targets.mask, context)
         # Views without a mask do not enter.
         quality = foreground_psnr(drawn.rgb.detach(), targets.rgb, targets.mask).nanmean()
-        return Outcome(loss, parts, float(quality))
+        if not look.pictures:
+            return Outcome(summed.total, summed.parts, float(quality))
+        measures = measure_pictures(drawn.rgb, targets.rgb, targets.mask, contract.background)
+        measures |= measure_gaussians(gaussians, drawn.alpha, targets.mask, contract)
+        scene = (getattr(gaussians, field.name) for field in fields(gaussians))
+        inputs = (drawn.rgb, drawn.alpha), tuple(scene)
+        gradients = find_gradients(summed.values, look.terms, *inputs)
+        return Outcome(summed.total, summed.parts, float(quality), measures, gradients)
 
     @torch.no_grad()
-    def draw(self, path: Path) -> None:
+    def draw(self, path: Path) -> Mapping[str, float]:
         """Draw the held-out views of a few samples as a contact sheet."""
         backend, background = self._run.config.train.backend, self._run.data.contract.background
         with self._accelerator.autocast():
             pred = predict(self._base, self._shown, backend, background).rgb
         save_contact_sheet(path, self._shown.targets.rgb, pred)
+        return {}
+
+    @torch.no_grad()
+    def validate(self, limit: int) -> float:
+        """Compare the held-out views of a few samples, in float32 as the evaluation does."""
+        data, backend = self._run.data, self._run.config.train.backend
+        scores = []
+        for sample in data.evaluation[:limit]:
+            split = data.policy.evaluate(sample.cameras)
+            batch = collate([sample], [split], data.contract).to(self._accelerator.device)
+            pred = predict(self._base, batch, backend, data.contract.background).rgb
+            quality = foreground_psnr(pred, batch.targets.rgb, batch.targets.mask).nanmean()
+            scores.append(float(quality))
+        return mean_of_known(scores)
+
+
+def pixel_positions(base: Reconstructor, gaussians: Gaussians, batch: Batch) -> Tensor | None:
+    """Positions of the Gaussians that belong to input pixels, [B, V, 3, H, W], where there are."""
+    if not isinstance(base, PixelReconstructor):
+        return None
+    _, views, _, height, width = batch.inputs.rgb.shape
+    return base.pixel_positions(gaussians, views, height, width)

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+from accelerate import Accelerator
 
 from mfl_adapt import adapter as adapters
-from mfl_adapt.config import LoadedConfig, dump_config, to_plain, validate_components
+from mfl_adapt.config import (
+    LoadedConfig,
+    describe_origins,
+    dump_config,
+    to_plain,
+    validate_components,
+)
 from mfl_adapt.doctor import Report, build_checks, examine_samples, to_json
 from mfl_adapt.errors import TrainingError
-from mfl_adapt.evaluate import Evaluation, evaluate_any
+from mfl_adapt.evaluate import Evaluation
 from mfl_adapt.pipeline import OpenRun, open_run
 from mfl_adapt.plugin.registry import PluginHost
 from mfl_adapt.train.accelerator import build_accelerator
-from mfl_adapt.train.evidence import passport
-from mfl_adapt.train.folder import RunFolder, environment
+from mfl_adapt.train.checkpoints import Checkpoint, read_newest
+from mfl_adapt.train.claim import claim
+from mfl_adapt.train.environment import environment
+from mfl_adapt.train.evidence import measure_run, passport
+from mfl_adapt.train.folder import RunFolder, to_text
+from mfl_adapt.train.guards.watch import check_codes
 from mfl_adapt.train.loop import train
 from mfl_adapt.train.records import Step
+from mfl_adapt.train.resume import FINISHED, check_same, find_run, identify
 from mfl_adapt.train.session import Session
 
 log = logging.getLogger(__name__)
@@ -47,15 +61,17 @@ class Result:
         session: The run, with its folder.
         steps: Optimizer steps done.
         evaluation: None if the user stopped the run before its end.
+        notes: What the user should know beside that, a sentence each.
     """
 
     session: Session
     steps: int
     evaluation: Evaluation | None
+    notes: tuple[str, ...] = ()
 
 
 def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> Result:
-    """Train an adapter and write its run folder.
+    """Train an adapter and write its run folder, or go on with one.
 
     Args:
         loaded: The configuration, with slots claimed.
@@ -69,21 +85,52 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
         MflAdaptError: If anything about configuration, data, weights or disk stops the run.
     """
     validate_components(loaded, host)
+    check_codes(loaded.config.train.guards)
+    resumed = loaded.config.train.resume
+    with ExitStack() as held:
+        if resumed is not None:
+            find_run(resumed)
+            held.enter_context(claim(resumed))
+            loaded = _without_resume(loaded)
+        session, accelerator, findings = _open_session(loaded, host, resumed)
+        if resumed is None:
+            held.enter_context(claim(session.folder.path))
+        return _train(session, accelerator, findings, listener)
+
+
+def _open_session(
+    loaded: LoadedConfig, host: PluginHost, resumed: Path | None
+) -> tuple[Session, Accelerator, Report]:
+    """Open everything, examine the data, attach the adapter, and make or reopen the folder."""
     accelerator = build_accelerator(loaded.config.train.device, loaded.config.train.precision)
     opened = open_run(loaded, host)
     findings = examine(opened)
     adapter = adapters.attach(opened.base, opened.method, seed=loaded.config.seed)
     if loaded.config.train.save_dtype == "float16":
         adapter.save_dtype = torch.float16
-    session = Session(opened, adapter, start_folder(loaded, findings))
+    identity = identify(opened)
+    checkpoint = None if resumed is None else _read_same(resumed, identity)
+    if resumed is None:
+        folder = start_folder(loaded, findings)
+    else:
+        folder = RunFolder.reopen(resumed)
+        folder.rewind(0 if checkpoint is None else checkpoint.step)
+    return Session(opened, adapter, folder, identity, checkpoint), accelerator, findings
+
+
+def _train(
+    session: Session, accelerator: Accelerator, findings: Report, listener: Listener
+) -> Result:
+    """Train, prove that the base stayed as it was, and save and measure what came out."""
+    observers = session.opened.host.observers
     listener.opened(session, findings)
-    host.observers.run_started(run=session)
-    before = adapters.base_digest(opened.base.module)
-    steps = train(session, accelerator, listener.step)
+    observers.run_started(run=session)
+    before = adapters.base_digest(session.base.module)
+    steps, notes = train(session, accelerator, listener.step)
     check_base_unchanged(session, before)
     evaluation = finish(session, steps, listener.evaluating)
-    host.observers.run_finished(run=session)
-    return Result(session, steps, evaluation)
+    observers.run_finished(run=session)
+    return Result(session, steps, evaluation, notes)
 
 
 def examine(opened: OpenRun) -> Report:
@@ -94,7 +141,8 @@ def examine(opened: OpenRun) -> Report:
     """
     data, force = opened.data, opened.config.train.force
     plain = to_plain(opened.config)
-    report = examine_samples(build_checks(opened.host), data.samples, data.contract, plain)
+    checks = build_checks(opened.host)
+    report = examine_samples(checks, data.samples, data.contract, plain, split=data.sides)
     report.raise_for_laws(force=force)
     if report.laws:
         log.warning("doctor: %d broken laws, ignored because of train.force", len(report.laws))
@@ -104,11 +152,39 @@ def examine(opened: OpenRun) -> Report:
 def start_folder(loaded: LoadedConfig, findings: Report) -> RunFolder:
     """Make the run folder with everything that is known before the first step."""
     config = loaded.config
-    folder = RunFolder(config.output, config.name)
-    folder.write_text("config.yaml", dump_config(config))
-    folder.write_json("environment.json", environment())
-    folder.write_json("doctor.json", to_json(findings) | {"forced": config.train.force})
-    return folder
+    files = {
+        "config.yaml": dump_config(config),
+        "origins.json": to_text(_origins(loaded)),
+        "environment.json": to_text(environment()),
+        "doctor.json": to_text(to_json(findings) | {"forced": config.train.force}),
+    }
+    return RunFolder(config.output, config.name, files)
+
+
+def _origins(loaded: LoadedConfig) -> dict[str, dict[str, str]]:
+    """Say of every setting that is no default where it came from."""
+    return {
+        key: {"kind": kind, "place": place}
+        for key, _, kind, place in describe_origins(loaded)
+        if kind != "default"
+    }
+
+
+def _without_resume(loaded: LoadedConfig) -> LoadedConfig:
+    """Leave out that a run was resumed: it is to be what it would have been without a break."""
+    train = loaded.config.train.model_copy(update={"resume": None})
+    return replace(loaded, config=loaded.config.model_copy(update={"train": train}))
+
+
+def _read_same(run: Path, identity: dict[str, Any]) -> Checkpoint | None:
+    """Read the newest sound checkpoint of a run, made from what is here now."""
+    checkpoint = read_newest(run)
+    if checkpoint is None:
+        log.info("resume: %s has no checkpoint yet; it begins with its first step", run)
+        return None
+    check_same(checkpoint.state.plain["identity"], identity, run)
+    log.info("resume: %s goes on after step %d", run, checkpoint.step)
+    return checkpoint
 
 
 def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> Evaluation | None:
@@ -125,9 +201,10 @@ def finish(session: Session, steps: int, report: Callable[[int, int], None]) -> 
     adapters.save(session.adapter, path, passport=given, needs_effect=not stopped)
     if stopped:
         return None
-    evaluation = evaluate_any(session.base, session.adapter, session.data, session.config, report)
-    session.folder.write_json("evaluation.json", evaluation.to_json())
+    evaluation = measure_run(session, report)
     adapters.save(session.adapter, path, passport=passport(session, steps, evaluation))
+    # Written last: a run that has it is finished.
+    session.folder.write_json(FINISHED, evaluation.to_json())
     return evaluation
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from mfl_adapt.adapter import AttachedAdapter
-from mfl_adapt.config import RunConfig
+from mfl_adapt.config import RunConfig, shorten_paths, to_plain
 from mfl_adapt.pipeline import OpenData, OpenRun
 from mfl_adapt.plugin import Base
+from mfl_adapt.train.checkpoints import Checkpoint
 from mfl_adapt.train.folder import RunFolder
 
 
@@ -19,16 +22,25 @@ class Session:
         opened: Configuration, plugins, base, data and losses.
         adapter: Attached to the base.
         folder: The run folder.
+        identity: What decides its numbers, as stored in checkpoints.
+        checkpoint: What it goes on from; None for a run that begins.
     """
 
     opened: OpenRun
     adapter: AttachedAdapter
     folder: RunFolder
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
 
     @property
     def config(self) -> RunConfig:
         """The resolved configuration."""
         return self.opened.config
+
+    @property
+    def public_config(self) -> dict[str, Any]:
+        """The resolved configuration as plain values for others: without this machine's paths."""
+        return shorten_paths(to_plain(self.config))[0]
 
     @property
     def base(self) -> Base:

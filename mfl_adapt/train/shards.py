@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mfl_adapt.train.guards.measures import join_measures
 from mfl_adapt.train.tasks import Outcome
 
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class Shards:
             _Known.apply(loss, summed, *parameters),
             {name: fmean(one.parts[name] for one in outcomes) for name in outcomes[0].parts},
             _mean_quality(outcomes),
+            join_measures([one.measures for one in outcomes]),
+            _any_gradient(outcomes),
         )
 
 
@@ -110,6 +113,12 @@ def _add(column: Sequence[Tensor | None]) -> Tensor | None:
     """Sum the gradients of one parameter, from the first sample to the last."""
     present = [one for one in column if one is not None]
     return sum(present[1:], start=present[0]) if present else None
+
+
+def _any_gradient(outcomes: Sequence[Outcome]) -> dict[str, bool]:
+    """Whether loss terms had a gradient in some sample."""
+    names = dict.fromkeys(name for one in outcomes for name in one.gradients)
+    return {name: any(one.gradients.get(name) for one in outcomes) for name in names}
 
 
 def _mean_quality(outcomes: Sequence[Outcome]) -> float | None:

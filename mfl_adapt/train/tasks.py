@@ -6,7 +6,7 @@ The loop knows nothing of Gaussians or diffusion; each has a task of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mfl_adapt.plugin import Reconstructor
+from mfl_adapt.train.guards.watch import Look
 from mfl_adapt.train.session import Session
+
+NO_LOOK = Look()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,22 +28,43 @@ class Outcome:
         loss: Weighted sum, a scalar to differentiate.
         parts: Every term before its weight.
         foreground_psnr_db: Of the pictures against their targets; None where a step makes none.
+        measures: What guards measured on the pictures; empty without a look.
+        gradients: Whether loss terms had one, by name; empty without a look.
     """
 
     loss: Tensor
     parts: Mapping[str, float]
     foreground_psnr_db: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    gradients: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Task(Protocol):
     """The forward half of training."""
 
-    def forward(self, step: int) -> Outcome:
-        """Take the batch of a step, from 0, through the network to the losses."""
+    def forward(self, step: int, look: Look = NO_LOOK) -> Outcome:
+        """Take the batch of a step, from 0, through the network to the losses.
+
+        Args:
+            step: From 0.
+            look: What guards want to know of it.
+        """
         ...
 
-    def draw(self, path: Path) -> None:
-        """Write a picture that shows how far a few held-out samples have come."""
+    def draw(self, path: Path) -> Mapping[str, float]:
+        """Write a picture that shows how far a few held-out samples have come.
+
+        Returns:
+            What guards can only measure here; empty if every look at a step measures it.
+        """
+        ...
+
+    def validate(self, limit: int) -> float:
+        """Return the mean foreground PSNR in dB of the held-out views of a few samples.
+
+        Args:
+            limit: Most samples.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from mfl_adapt.data import StepSampler
 from mfl_adapt.data.collate import collate
 from mfl_adapt.pipeline import OpenData
+from mfl_adapt.plugin import BatchViewPolicy
 from mfl_adapt.types import Batch
 
 
@@ -10,10 +11,11 @@ def next_batch(data: OpenData, sampler: StepSampler, step: int) -> Batch:
     """Return the batch of one step; a pure function of the seed and the step."""
     draws = sampler.draws(step)
     samples = data.samples.pick([draw.sample for draw in draws])
-    splits = [
-        data.policy.train(sample.cameras, seed=draw.seed)
-        for sample, draw in zip(samples, draws, strict=True)
-    ]
+    cameras, seeds = [sample.cameras for sample in samples], [draw.seed for draw in draws]
+    policy = data.policy
+    if isinstance(policy, BatchViewPolicy):
+        return collate(samples, policy.train_batch(cameras, seeds=seeds), data.contract)
+    splits = [policy.train(one, seed=seed) for one, seed in zip(cameras, seeds, strict=True)]
     return collate(samples, splits, data.contract)
 
 

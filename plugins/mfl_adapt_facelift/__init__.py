@@ -1,6 +1,6 @@
 """FaceLift's two models as frozen bases: one picture to six views, and views to Gaussians."""
 
-from mfl_adapt.plugin import BaseSpec, Licence, PublishedWeights, Spec, hookimpl
+from mfl_adapt.plugin import BaseSpec, HomeDomain, Licence, PublishedWeights, Spec, hookimpl
 
 MFL_API = 1
 
@@ -13,6 +13,33 @@ _OWN = Licence(
     name="Apache-2.0",
     terms="any use that keeps the notices; trained from scratch on scenes that the package draws",
 )
+
+# Heads of the series that no training has seen. Eight views, to be drawn in a second.
+_HEADS = HomeDomain(
+    name="procedural heads",
+    data={
+        "reader": {
+            "use": "procedural.heads",
+            "split": "test",
+            "samples": 1000,  # no more are drawn than are measured
+            "num_views": 8,
+            "elevation_deg": [0.0, 30.0],
+        },
+        "views": {"use": "view_policies.held_out", "inputs": 4, "held_out": 4},
+    },
+    plugins=("procedural", "view_policies"),
+)
+_HEADS_IN_SLOTS = HomeDomain(
+    name="procedural heads",
+    data={"reader": {"use": "procedural.heads", "split": "test", "samples": 1000, "rig": "slots"}},
+    plugins=("procedural",),
+)
+# Pictures of heads are not shipped; FaceLift's repository holds a sample of either kind.
+_SAMPLE = HomeDomain(
+    name="heads in FaceLift's format",
+    data={"views": {"use": "view_policies.held_out", "inputs": 6, "held_out": 0.25}},
+)
+_SAMPLE_IN_SLOTS = HomeDomain(name="heads in FaceLift's format", data={})
 
 
 @hookimpl
@@ -35,6 +62,7 @@ def register_components() -> list[Spec]:
             config=TinyBaseConfig,
             build="mfl_adapt_facelift.tiny:build_tiny",
             contract=TINY.contract(),
+            home=_HEADS,
             licence=_OWN,
         ),
         BaseSpec(
@@ -43,6 +71,7 @@ def register_components() -> list[Spec]:
             config=GSLRMBaseConfig,
             build="mfl_adapt_facelift.gslrm:build_gslrm",
             contract=PUBLISHED.contract(),
+            home=_SAMPLE,
             licence=_ADOBE,
             # No commit is pinned: the first fetch records the one that it finds.
             published=PublishedWeights(
@@ -55,6 +84,7 @@ def register_components() -> list[Spec]:
             config=TinyViewsBaseConfig,
             build="mfl_adapt_facelift.tiny_views:build_tiny_views",
             contract=TINY_CONTRACT,
+            home=_HEADS_IN_SLOTS,
             makes="views",
             licence=_OWN,
         ),
@@ -64,6 +94,7 @@ def register_components() -> list[Spec]:
             config=MVDiffusionBaseConfig,
             build="mfl_adapt_facelift.mvdiffusion:build_mvdiffusion",
             contract=PUBLISHED_CONTRACT,
+            home=_SAMPLE_IN_SLOTS,
             makes="views",
             licence=_ADOBE,
             published=PublishedWeights(repository=_REPOSITORY, path="mvdiffusion/pipeckpts"),

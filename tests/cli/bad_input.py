@@ -11,7 +11,10 @@ from typer.testing import CliRunner, Result
 from mfl_adapt.cli.app import app
 
 SPLIT = ("data.split.validation=0.5", "data.split.gap=0")
-QUICK = (*SPLIT, "train.steps=2", "train.warmup=1", "train.precision=fp32")
+QUICK = (
+    *(*SPLIT, "train.steps=2", "train.warmup=1", "train.precision=fp32"),
+    "evaluate.retention=1",
+)
 FEW_MICE = ("data.reader.samples=2", "data.reader.num_views=6")
 
 

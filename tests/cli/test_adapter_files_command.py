@@ -77,8 +77,8 @@ def test_inspect_shows_the_evidence_of_a_full_passport(adapter):
         },
         retention={
             "domain": "heads",
-            "frozen base": {"psnr_db": 25.0},
-            "adapted": {"psnr_db": 24.0},
+            "frozen base": {"foreground_psnr_db": 25.0, "psnr_db": 30.0},
+            "adapted": {"foreground_psnr_db": 24.0, "psnr_db": 29.0},
         },
         licence={
             "name": "CC-BY-4.0",
@@ -94,7 +94,7 @@ def test_inspect_shows_the_evidence_of_a_full_passport(adapter):
         "held-out views 8, scenes 4",
         "adapted: 21.50 dB [21.00, 22.00] PSNR, 19.25 dB foreground",
         "+1.50 dB [-0.50, +3.25] foreground over the frozen base",
-        "on heads: frozen base 25.00 dB, adapted 24.00 dB",
+        "on heads, foreground: frozen base 25.00 dB, adapted 24.00 dB",
         "CC-BY-4.0: name the author",
         "inherited from facelift.x: A: research",
         f"{'e' * 64} with weight 0.5",

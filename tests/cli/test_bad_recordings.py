@@ -60,8 +60,19 @@ def lab(empty_folder, recorded) -> Path:
     return Path("lab")
 
 
+def told(*arguments: str) -> str:
+    """The first law that the doctor finds, worded as other commands word their errors."""
+    result = call(*arguments, "--json")
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert (result.exit_code, "error: " in result.stderr) == (1, False)
+    found = next(o for o in json.loads(result.stdout)["findings"] if o["severity"] == "law")
+    return "{where}: expected {expected}, got {value}. {remedy}".format(**found)
+
+
 def refused(*arguments: str) -> str:
     """The one line in which a command ends; progress may stand before it, a traceback never."""
+    if arguments[0] == "doctor":
+        return told(*arguments)
     result = call(*arguments)
     assert isinstance(result.exception, SystemExit), repr(result.exception)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -387,5 +398,10 @@ def test_list_of_paths_that_do_not_exist(empty_folder, content):
     Path("list.txt").write_text(content)
     for command in COMMANDS:
         message = refused(*(word if word != "lab" else "list.txt" for word in command))
+        if command is DOCTOR:  # it looks at every line, and counts
+            assert message.startswith("list.txt:1: expected folders of samples, each once")
+            first, *others = content.split()
+            assert f"got {first}, which is no folder ({1 + len(others)} such)." in message
+            continue
         assert "list.txt:1: expected a sample folder, got " in message
         assert message.endswith("which is not one. Entries are relative to the list file.")

@@ -12,6 +12,7 @@ SETTINGS = ("samples=4", "num_views=8")
 MICE = [f"--set=data.reader.{one}" for one in SETTINGS] + [
     "--set=data.split.validation=0.25",
     "--set=data.split.gap=0",
+    "--set=evaluate.retention=1",
 ]
 
 

@@ -211,6 +211,7 @@ def traced(site, empty_folder):
     site.add("rat-tools", {"rat": WATCH})
     few = ["--set", "data.reader.samples=4", "--set", "data.reader.workers=0"]
     few += ["--set", "train.sample_every=9", "--set", "evaluate.samples=1"]
+    few += ["--set", "evaluate.retention=0"]
     return lambda *more: run("plugins", "trace", "--plugins", "rat", "--steps", "2", *few, *more)
 
 

@@ -12,8 +12,9 @@ from bad_input import QUICK, program, sets, start, train
 from helpers import ROOT
 
 from mfl_adapt.adapter import read_adapter
+from mfl_adapt.train.checkpoints import read_newest
 
-# More than anything a run writes before its adapter of 1.2 MB.
+# More than anything a run writes before its first checkpoint of 1.2 MB.
 DISK = 400_000
 
 
@@ -22,23 +23,34 @@ def small_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, DISK))
 
 
+def verified_step(run: Path) -> int:
+    """Step of the newest checkpoint of a run."""
+    found = read_newest(run)
+    assert found is not None
+    return found.step
+
+
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 # The finished run leaves the compiled rasterizer behind, whose files would not fit the disk.
 @pytest.mark.usefixtures("finished_run")
-def test_a_full_disk_leaves_no_half_adapter(empty_folder):
+def test_a_full_disk_is_known_before_the_first_step(empty_folder):
     done = subprocess.run(
         program(*train()), preexec_fn=small_disk, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: runs/quickstart/adapter: expected to write an adapter of 1")
-    assert "got File too large. Check the free space" in last
+    assert last.startswith(
+        "error: runs/quickstart/checkpoints/step-0: expected to write a checkpoint, got File too "
+        "large. The checkpoints before it are untouched: make room, and go on with mfl-adapt train "
+        "--resume runs/quickstart."
+    )
     assert "Traceback" not in done.stderr
     left = files(empty_folder)
-    assert "runs/quickstart/metrics.jsonl" in left
+    assert "runs/quickstart/config.yaml" in left
+    assert "runs/quickstart/metrics.jsonl" not in left
     assert not [name for name in left if "adapter" in name or "/." in name]
 
 
@@ -89,8 +101,11 @@ def test_ctrl_c_saves_the_adapter(empty_folder):
     assert "stopping after this step; press Ctrl-C again to stop without saving" in rest
     steps = read_adapter(empty_folder / "runs/quickstart/adapter").passport["steps"]
     assert 1 <= steps < 100_000
-    expected = f"stopped after {steps} steps; the adapter is in runs/quickstart/adapter\n"
-    assert stdout == expected
+    assert stdout == (
+        f"stopped after {steps} steps; the adapter is in runs/quickstart/adapter\n"
+        "to go on: mfl-adapt train --resume runs/quickstart\n"
+    )
+    assert verified_step(empty_folder / "runs/quickstart") == steps
     assert not [name for name in files(empty_folder) if "/." in name]
     # What a user reads by default: choices and results, nothing about where it is installed.
     assert str(ROOT) not in stderr

@@ -15,7 +15,10 @@ SETTINGS = {
     "view_policies": {"fixed": {"inputs": [0, 1], "held_out": [2]}},
 }
 # Weights that are not in the tree.
-UNCHECKED = {"facelift": {"facelift.gslrm", "facelift.mvdiffusion"}}
+UNCHECKED = {
+    "facelift": {"facelift.gslrm", "facelift.mvdiffusion"},
+    "facelift_loss": {"facelift_loss.perceptual", "facelift_loss.lpips"},
+}
 # These load bases, or start a process with torch for each component.
 SLOW = {"exporters", "facelift", "lora_gslrm", "lora_mvdiffusion", "pose_mvdiffusion"}
 

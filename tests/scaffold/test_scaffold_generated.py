@@ -91,6 +91,7 @@ def test_a_run_trains_on_a_new_dataset_at_once(packages, tmp_path):
     run(packages, "mfl_adapt_my_dataset.example", "take", "--frames", "6", cwd=tmp_path)
     plugins = "my_dataset,my_check,masked_loss,lora_gslrm"
     settings = ["--steps", "1", "--set", "train.sample_every=9", "--set", "evaluate.samples=1"]
+    settings += ["--set", "evaluate.retention=0"]
     out = run(
         packages,
         *("mfl_adapt", "train", "--plugins", plugins, "--data", "take", *settings),

@@ -19,6 +19,15 @@ def test_first_press_only_raises_the_flag() -> None:
         assert stop.requested
 
 
+def test_what_a_cluster_sends_means_the_same() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with GracefulStop() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        assert stop.requested
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_second_press_stops_at_once() -> None:
     with GracefulStop():
         press_ctrl_c()

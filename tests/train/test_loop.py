@@ -1,31 +1,15 @@
 """The order of a step, and what an fp16 loss with its factor must not change."""
 
 import json
-import math
 
 import pytest
 import torch
 from accelerate import Accelerator
 from helpers import needs_cuda
+from scaling import Scaling
 from silent import Silent
 
-from mfl_adapt.errors import TrainingError
 from mfl_adapt.train import run as run_module
-from mfl_adapt.train.guards import check_gradient
-
-
-class Scaling(Accelerator):
-    """What the library does for fp16 on CUDA, in float32 on the CPU."""
-
-    factor = 1024.0
-
-    def __init__(self):
-        super().__init__(mixed_precision="no", cpu=True)
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=self.factor)
-
-    def unscale_gradients(self, optimizer=None):
-        for one in self._optimizers:
-            self.scaler.unscale_(one.optimizer)
 
 
 def adapter_hash(result):
@@ -80,16 +64,6 @@ def test_a_factor_that_is_too_large_is_halved_and_the_step_tried_again(small_run
     # One step of rising, then half a cosine over two; no try that failed moved it on.
     assert [step.lr for step in steps] == pytest.approx([3e-3, 3e-3, 1.5e-3])
     assert adapter_hash(scaled) == adapter_hash(plain)
-
-
-@pytest.mark.parametrize("norm", [math.nan, math.inf])
-def test_a_gradient_that_is_not_finite_stops_where_no_factor_can_be_lowered(norm):
-    check_gradient(norm, step=4, factor=2.0)
-    for factor in (None, 1.0):
-        with pytest.raises(TrainingError, match="finite gradient at step 4, got a norm of"):
-            check_gradient(norm, step=4, factor=factor)
-    with pytest.raises(TrainingError, match="got 0 everywhere"):
-        check_gradient(0.0, step=4, factor=2.0)
 
 
 @needs_cuda

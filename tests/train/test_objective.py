@@ -21,7 +21,7 @@ def constant(value: float):
 
 def test_sum_is_weighted_and_parts_are_not() -> None:
     objective = Objective((Term("a.x", 2.0, constant(0.5)), Term("b.y", 0.1, constant(3.0))))
-    total, parts = objective(PICTURES, PICTURES, MASK, CONTEXT)
+    total, parts, _ = objective(PICTURES, PICTURES, MASK, CONTEXT)
     assert float(total) == pytest.approx(2.0 * 0.5 + 0.1 * 3.0)
     assert parts == {"a.x": pytest.approx(0.5), "b.y": pytest.approx(3.0)}
 
@@ -46,5 +46,5 @@ def test_reduced_loss_names_the_term() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_loss_names_term_and_step(value: float) -> None:
     objective = Objective((Term("a.x", 1.0, constant(value)),))
-    with pytest.raises(TrainingError, match=r"losses\.a\.x: .* at step 7, got (nan|inf)"):
+    with pytest.raises(TrainingError, match=r"losses\.a\.x: .* at step 8, got (nan|inf)"):
         objective(PICTURES, PICTURES, MASK, CONTEXT)

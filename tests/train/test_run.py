@@ -17,6 +17,7 @@ from mfl_adapt.errors import AdapterError, CheckError, ConfigError, DataError, T
 from mfl_adapt.images import load_picture
 from mfl_adapt.pipeline import load_base
 from mfl_adapt.train import run as run_module
+from mfl_adapt.train.loop import Trained
 
 
 def test_a_run_leaves_the_folder_of_the_design(small_run):
@@ -26,7 +27,7 @@ def test_a_run_leaves_the_folder_of_the_design(small_run):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.yaml", "environment.json", "doctor.json", "metrics.jsonl", "evaluation.json",
-        "samples", "checkpoints", "adapter",
+        "samples", "checkpoints", "adapter", "origins.json",
     }  # fmt: skip
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["number"] for row in rows] == [1, 2, 3]
@@ -56,7 +57,7 @@ def test_a_changed_base_is_noticed(small_run, monkeypatch):
     def meddle(session, accelerator, report):
         with torch.no_grad():
             session.base.module.input_layer_norm.weight[0] += 1e-6
-        return 3
+        return Trained(3)
 
     monkeypatch.setattr(run_module, "train", meddle)
     with pytest.raises(TrainingError, match="expected the frozen base to keep the hash"):

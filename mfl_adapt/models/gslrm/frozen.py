@@ -17,6 +17,7 @@ from mfl_adapt.models.gslrm.config import GSLRMConfig, read_config
 from mfl_adapt.models.gslrm.gaussians import RawGaussians
 from mfl_adapt.models.gslrm.inputs import check_cameras, check_rgb, to_tensor
 from mfl_adapt.models.gslrm.model import GSLRM
+from mfl_adapt.models.gslrm.patches import to_images
 from mfl_adapt.models.probing import probing, ramp
 from mfl_adapt.types import Cameras, Gaussians
 
@@ -90,6 +91,21 @@ class FrozenGSLRM:
         should be kept for a backward pass, call it under ``torch.inference_mode()``.
         """
         return self.reconstruct_raw(rgb, cameras, round_rays=round_rays).activate()
+
+    def pixel_positions(self, gaussians: Gaussians, views: int, height: int, width: int) -> Tensor:
+        """Return where the Gaussians that belong to input pixels are, as pictures.
+
+        Args:
+            gaussians: As ``reconstruct`` returned them.
+            views: Number of input views, V.
+            height: Of the inputs, in pixels.
+            width: Of the inputs, in pixels.
+
+        Returns:
+            World positions with gradient, [B, V, 3, H, W].
+        """
+        free = gaussians.means.shape[1] - views * height * width
+        return to_images(gaussians.means[:, free:], views, height, width, self.contract.patch)
 
     def reconstruct_raw(
         self, rgb: Tensor, cameras: Cameras, *, round_rays: torch.dtype | None = None

@@ -149,20 +149,23 @@ def judge_prompt_set(made: PromptSet, width: int, *, where: str) -> Judgement:
     if made.views and len(made.views) != len(rows):
         raise ShapeError(
             f"{where}: expected one row for each of {', '.join(made.views)}, got {len(rows)}. "
-            "Make them again."
+            "Make them again.",
+            code="MFL044",
         )
     spread = rows.std(dim=1)
     if not (spread > 0).all():
         raise RangeError(
             f"{where}: expected rows that vary, got standard deviation 0 in "
-            f"{_name(made, int(spread.argmin()))}. Such a placeholder says nothing about its view."
+            f"{_name(made, int(spread.argmin()))}. Such a placeholder says nothing about its view.",
+            code="MFL044",
         )
     alike, cosine = _most_alike(rows)
     if not cosine < MAX_COSINE:
         raise RangeError(
             f"{where}: expected rows that differ (cosine under {MAX_COSINE}), got {cosine:.5f} "
             f"between {_name(made, alike[0])} and {_name(made, alike[1])}. The denoiser cannot "
-            "tell those views apart: word their prompts differently, and early."
+            "tell those views apart: word their prompts differently, and early.",
+            code="MFL044",
         )
     return Judgement(tuple(made.embeds.shape), float(spread.min()), cosine, alike)
 

@@ -64,15 +64,20 @@ def check_prompt_embeds(embeds: Tensor, width: int, *, where: str = "prompt_embe
     if len(shape) != 3 or not embeds.is_floating_point() or 0 in shape:
         raise ShapeError(
             f"{where}: expected [views, tokens, {width}] floating-point, got {shape} of "
-            f"{embeds.dtype}. Give one row per view."
+            f"{embeds.dtype}. Give one row per view.",
+            code="MFL044",
         )
     if shape[2] != width:
         raise ShapeError(
             f"{where}: expected width {width}, got {shape}. Another text encoder made them; "
-            "make them again with the text tower of this model."
+            "make them again with the text tower of this model.",
+            code="MFL045",
         )
     if broken := int((~torch.isfinite(embeds)).sum()):
-        raise RangeError(f"{where}: expected finite numbers, got {broken} that are not.")
+        raise RangeError(
+            f"{where}: expected finite numbers, got {broken} that are not. Make them again.",
+            code="MFL044",
+        )
 
 
 def read_prompt_embeds(path: Path, width: int) -> Tensor:
@@ -90,7 +95,10 @@ def read_prompt_embeds(path: Path, width: int) -> Tensor:
     embeds = _read_tensor(path, width).detach().clone()
     check_prompt_embeds(embeds, width, where=str(path))
     if embeds.shape[1] != TOKENS:
-        raise ShapeError(f"{path}: expected {TOKENS} tokens, got {list(embeds.shape)}.")
+        raise ShapeError(
+            f"{path}: expected {TOKENS} tokens, got {list(embeds.shape)}. Make them again.",
+            code="MFL044",
+        )
     return embeds
 
 

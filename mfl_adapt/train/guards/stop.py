@@ -1,0 +1,23 @@
+"""The error with which a guard stops a run."""
+
+from __future__ import annotations
+
+from mfl_adapt.errors import TrainingError
+from mfl_adapt.plugin import Finding
+
+
+class GuardError(TrainingError):
+    """A run that cannot go on, with the finding that says why.
+
+    Attributes:
+        finding: What a guard found.
+        step: From 1.
+    """
+
+    def __init__(self, finding: Finding, step: int) -> None:
+        """Put code, place, step, rule, value and remedy into one line."""
+        self.finding, self.step = finding, step
+        super().__init__(
+            f"{finding.where}: {finding.code}: expected {finding.expected} at step {step}, got "
+            f"{finding.value}. {finding.remedy}"
+        )
