@@ -20,6 +20,8 @@ from mfl_adapt.errors import MflAdaptError, did_you_mean
 COMMANDS = {
     "train": "Train an adapter on a frozen base.",
     "evaluate": "Measure an adapter on held-out views.",
+    "compare": "Compare runs on the scenes that they share.",
+    "report": "Write one offline HTML file about a run, finished or not.",
     "predict": "Turn pictures into six views, Gaussians and films.",
     "reconstruct": "Turn calibrated views into Gaussians and films.",
     "render": "Draw a file of Gaussians.",
