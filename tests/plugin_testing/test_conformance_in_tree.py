@@ -1,12 +1,15 @@
 """Every plugin that ships with the package breaks no rule, and leaves no rule unchecked."""
 
+import tomllib
+
 import kit_layouts as layouts
 import pytest
 from helpers import ROOT
 
 from mfl_adapt.plugin.testing import check_plugin
 
-NAMES = sorted(path.name.removeprefix("mfl_adapt_") for path in (ROOT / "plugins").glob("mfl_*"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NAMES = sorted(PROJECT["entry-points"]["mfl_adapt"])
 SETTINGS = {
     "anipose": {"videos": {"masks": "masks/{trial}-cam{camera}.avi"}},
     "facelift_cameras": {"virtual_camera": {"size": 128}},
