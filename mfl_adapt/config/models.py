@@ -201,6 +201,10 @@ class Train(Section):
     ema: float | None = Field(None, gt=0, lt=1)
     """Keep a moving average of the adapter with at most this decay, for instance 0.9999, and
     evaluate and save it instead of the last weights; null keeps none."""
+    checkpointing: bool = False
+    """Compute the blocks of the network again in the backward pass instead of keeping what is in
+    them: less memory, about a third more time, the same numbers. Only for a base that makes
+    Gaussians."""
     guards: Guards = Guards()
     """What watches the run."""
     force: bool = False

@@ -54,7 +54,8 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
     recorder = Recorder(run, task, learner)
     recorder.begin()
     run.base.module.train()
-    with GracefulStop() as stop, recorder.recording_stops(), fast_training(run.adapter):
+    speed = fast_training(run.adapter, checkpointing=settings.checkpointing)
+    with GracefulStop() as stop, recorder.recording_stops(), speed:
         while learner.done < settings.steps and not stop.requested:
             started, number = time.perf_counter(), learner.done + 1
             look = learner.watch.look(number)

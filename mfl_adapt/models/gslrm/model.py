@@ -7,6 +7,8 @@ Shapes: B batch, V views, P patches per view, T = N_free + V * P tokens, D token
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -15,6 +17,7 @@ from mfl_adapt.models.gslrm.config import GSLRMConfig
 from mfl_adapt.models.gslrm.decode import decode
 from mfl_adapt.models.gslrm.gaussians import RawGaussians
 from mfl_adapt.models.gslrm.patches import Patchify
+from mfl_adapt.models.gslrm.prefix import Begun, Prefix
 from mfl_adapt.models.gslrm.transformer import Block, FreeGaussianHead, init_weights
 from mfl_adapt.models.rays import Rays, camera_rays, nearest_to_origin
 from mfl_adapt.types import Cameras
@@ -31,6 +34,8 @@ class GSLRM(nn.Module):
         architecture: The sizes it was built with.
         checkpoint_blocks: Recompute each block in the backward pass instead of keeping its
             activations; no effect on any number.
+        prefix: Keeps what the embedding and the first blocks make of an item; used in training
+            mode only, and only while none of their weights change. None keeps nothing.
     """
 
     def __init__(self, config: GSLRMConfig, *, generator: torch.Generator | None = None) -> None:
@@ -44,6 +49,7 @@ class GSLRM(nn.Module):
         # Not named `config`: peft reads that name and expects a transformers configuration.
         self.architecture = config
         self.checkpoint_blocks = False
+        self.prefix: Prefix | None = None
         d, patch = config.d, config.patch_size
         if config.add_refsrc_marker:
             self.view_type_embeddings = nn.Parameter(torch.empty(2, d))
@@ -75,13 +81,30 @@ class GSLRM(nn.Module):
         Returns:
             N = N_free + V * H * W stored Gaussians per item.
         """
+        may_keep = self.training and not rgb.requires_grad and round_rays is None
+        if self.prefix is None or not may_keep:
+            depth, begun = 0, self.begin(rgb, cameras, round_rays=round_rays)
+        else:
+            depth = self.prefix.depth
+            begun = self.prefix.of(rgb, cameras, partial(self.begin, depth=depth))
+        tokens = self.transform(begun.tokens, first=depth)
+        with torch.autocast(rgb.device.type, enabled=False):
+            return decode(*self.heads(tokens), begun.rays, self.architecture)
+
+    def begin(
+        self,
+        rgb: Tensor,
+        cameras: Cameras,
+        *,
+        depth: int = 0,
+        round_rays: torch.dtype | None = None,
+    ) -> Begun:
+        """Cast the rays of pictures, embed both, and run the first ``depth`` blocks."""
         rays = camera_rays(cameras, round_to=round_rays)
         with torch.autocast(rgb.device.type, enabled=False):
             tokens = self.embed(posed_pictures(rgb, rays, self.architecture))
             tokens = self.input_layer_norm(tokens)
-        tokens = self.transform(tokens)
-        with torch.autocast(rgb.device.type, enabled=False):
-            return decode(*self.heads(tokens), rays, self.architecture)
+        return Begun(rays, self.transform(tokens, end=depth))
 
     def embed(self, posed: Tensor) -> Tensor:
         """Map posed pictures [B, V, C, H, W] to tokens [B, T, D], the free ones first."""
@@ -93,10 +116,10 @@ class GSLRM(nn.Module):
         free = self.gaussian_position_embeddings.expand(posed.shape[0], -1, -1)
         return torch.cat((free, tokens), dim=1)
 
-    def transform(self, tokens: Tensor) -> Tensor:
-        """Run the blocks over normalised tokens [B, T, D]."""
+    def transform(self, tokens: Tensor, first: int = 0, end: int | None = None) -> Tensor:
+        """Run the blocks from ``first`` to before ``end`` over normalised tokens [B, T, D]."""
         recompute = self.checkpoint_blocks and torch.is_grad_enabled()
-        for block in self.transformer_layers:
+        for block in self.transformer_layers[first:end]:
             tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)
         return tokens
 

@@ -6,7 +6,7 @@ Shapes: B batch, T tokens (free Gaussians, then all patches of all views), D wid
 import torch
 from torch import Tensor, nn
 
-from mfl_adapt.models.attention import attend
+from mfl_adapt.models.gslrm.mixing import mix
 
 
 class Attention(nn.Module):
@@ -24,10 +24,7 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix [B, T, D]; the scale is 1 / sqrt(d_head)."""
-        qkv = self.to_qkv(tokens).unflatten(-1, (3, -1, self.d_head))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, T, d_head]
-        mixed = attend(query, key, value)
-        return self.fc(mixed.transpose(1, 2).flatten(start_dim=2))
+        return self.fc(mix(self.to_qkv(tokens), self.d_head, training=self.training))
 
 
 class FeedForward(nn.Module):
