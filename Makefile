@@ -33,10 +33,10 @@ demo: install
 	$(BIN)/mfl-adapt train --plugins masked_loss,lora_gslrm
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install
-	$(BIN)/python -m pytest -m "slow or not slow and not gpu and not weights and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow and not gpu and not weights and not browser"
 
 fuzz: install
 	$(BIN)/python -m pytest tests/fuzz -m slow
