@@ -41,6 +41,7 @@ ALLOWED = {
         "mfl_adapt/adapter/__init__.py": "names in this file",
         "mfl_adapt/cli/app.py": "names in this file",
         "mfl_adapt/cli/external.py": "commands of installed packages, when invoked",
+        "plugins/mfl_adapt_trackers/follower.py": "three trackers, named by their modules",
         "mfl_adapt/plugin/": "entry points of installed packages, and files that the user names",
     },
     "zipfile": {
@@ -48,6 +49,7 @@ ALLOWED = {
         "plugins/mfl_adapt_procedural/cache.py": "names an error of numpy's reader",
     },
     "process": {
+        "mfl_adapt/doctor/machine.py": "nvcc --version, with a list of arguments",
         "mfl_adapt/images/mp4.py": "FFmpeg of imageio-ffmpeg, with a list of arguments",
         "mfl_adapt/plugin/testing/": KIT,
     },
