@@ -45,13 +45,13 @@ def test_files_that_are_no_checkpoint(weights):
     torch.save({"model": weights}, "cut.pt")
     Path("cut.pt").write_bytes(Path("cut.pt").read_bytes()[:-5000])
     for name, reason in {
-        "gone.pt": "expected a checkpoint file, found nothing there.",
         "folder": "expected a checkpoint file, got a folder.",
         "garbage.pt": "expected a .pt or .safetensors checkpoint, got another kind of file",
         "empty.pt": "expected a .pt or .safetensors checkpoint, got an empty file",
         "cut.pt": "expected a whole checkpoint, got a damaged or truncated one",
     }.items():
         assert reject(name).startswith(f"{name}: {reason}")
+    assert reject("gone.pt").startswith("base.checkpoint: expected an existing file or folder")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_tensors_that_do_not_fit(weights, edit, message):
 def test_configuration_that_is_missing_or_malformed(weights):
     torch.save({"model": weights}, "good.pt")
     Path("broken.json").write_text("{")
-    assert reject("good.pt", config="gone.json").startswith("gone.json: expected a readable file")
+    assert reject("good.pt", config="gone.json").startswith("base.config: expected an existing")
     assert reject("good.pt", config="broken.json").startswith("broken.json:1: expected JSON")
 
 
@@ -91,7 +91,7 @@ def test_configuration_of_another_network(weights):
 def test_another_file_than_the_one_named_by_its_hash(weights):
     torch.save({"model": weights}, "good.pt")
     assert reject("good.pt", "base.sha256=abc").startswith(
-        "good.pt: expected the file with SHA-256"
+        "base.checkpoint: expected good.pt with SHA-256 abc"
     )
 
 

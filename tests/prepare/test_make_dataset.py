@@ -38,7 +38,12 @@ def test_a_dataset_and_its_lists(recording, tmp_path):
     summary = json.loads((tmp_path / "out/dataset.json").read_text())
     assert summary["reader"] == "facelift_reader.gslrm"
     assert summary["sessions"] == ["day 0", "day 1"]
-    assert summary["split"] == {"by": "order", "validation": 0.1, "gap": 0.05}
+    assert summary["split"] == {
+        "by": "order",
+        "validation": 0.1,
+        "gap": 0.05,
+        "leave_out": [],
+    }
     held = (tmp_path / "out/data_val.txt").read_text().split()
     train = (tmp_path / "out/data_train.txt").read_text().split()
     # Of twelve, one is a tenth, and one more lies in the gap.
