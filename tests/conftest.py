@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 # What the user of this machine disabled must not decide a test; nothing ever lies there.
 os.environ["MFL_CONFIG_HOME"] = str(Path(__file__).resolve().parent / "no_settings_of_the_user")
 
-# A shell starts what runs in its background deaf to Ctrl-C, and programs pass that on: the tests that
-# interrupt a program would wait for ever.
+# A shell starts what runs in its background deaf to Ctrl-C, and programs pass that on: the tests
+# that interrupt a program would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
