@@ -36,7 +36,7 @@ test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow and not gpu and not weights and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow and not gpu and not weights"
 
 fuzz: install
 	$(BIN)/python -m pytest tests/fuzz -m slow
