@@ -26,6 +26,7 @@ def render(
     near: float = 0.2,
     backend: Backend = "auto",
     depth: bool = True,
+    boxes: Tensor | None = None,
 ) -> RenderOutput:
     """Draw Gaussians through pinhole cameras.
 
@@ -42,13 +43,18 @@ def render(
         backend: ``gsplat`` needs CUDA tensors, ``cpu`` needs numba, ``torch`` is the slow
             reference. ``auto`` takes gsplat on CUDA, else cpu, else torch, and logs its choice.
         depth: Whether to draw depth.
+        boxes: Where to draw, [B, V, 4] whole pixels: first column and row, then one past the last
+            of each; empty where those are equal. Pictures keep their size, and within the boxes
+            their colours and gradients: only time is saved. What lies outside is up to the
+            backend, either drawn or background. None draws everything.
 
     Returns:
         rgb [B, V, 3, H, W] (not clamped), alpha and depth [B, V, 1, H, W].
 
     Raises:
         ShapeError: If the shapes of Gaussians, cameras and background do not agree.
-        RangeError: If a camera is not finite or not invertible, or ``near`` is not positive.
+        RangeError: If a camera is not finite or not invertible, ``near`` is not positive, or a box
+            leaves the picture.
         BackendError: If the backend is unknown or cannot run here.
     """
     _check_shapes(gaussians, cameras)
@@ -58,6 +64,8 @@ def render(
     c2w = torch.as_tensor(cameras.c2w).to(means.device)
     fxfycxcy = torch.as_tensor(cameras.fxfycxcy).to(means.device, dtype)
     _check_intrinsics(fxfycxcy)
+    if boxes is not None:
+        boxes = _check_boxes(boxes, cameras).to(means.device)
     # Positions in bfloat16 would move splats by whole pixels, so autocast ends here.
     with torch.autocast(means.device.type, enabled=False):
         behind = _expand_background(background, cameras.shape).to(means.device, dtype)
@@ -79,6 +87,7 @@ def render(
                 background=behind[b],
                 near=near,
                 depth=depth,
+                boxes=None if boxes is None else boxes[b],
             )
             pictures.append(picture)
     rgb = torch.stack([picture.rgb for picture in pictures])
@@ -214,6 +223,26 @@ def _check_intrinsics(fxfycxcy: Tensor) -> None:
             f"render: cameras.fxfycxcy: expected positive focal lengths, got {smallest:g}. "
             "The order is fx, fy, cx, cy, in pixels."
         )
+
+
+def _check_boxes(boxes: Tensor, cameras: Cameras) -> Tensor:
+    """Return boxes as int64 after a look at their numbers.
+
+    Raises:
+        ShapeError: If there is not one for each view.
+        RangeError: If one leaves its picture, ends before it begins, or is not in whole pixels.
+    """
+    hint = "Give first column and row, then one past the last of each."
+    check_shape("render: boxes", boxes, (*cameras.shape, 4), hint=hint)
+    ends = torch.tensor([cameras.width, cameras.height], device=boxes.device)
+    first, last = boxes[..., :2], boxes[..., 2:]
+    within = (first >= 0) & (last >= first) & (last <= ends)
+    if boxes.is_floating_point() or not bool(within.all()):
+        raise RangeError(
+            f"render: boxes: expected whole pixels within {cameras.height} x {cameras.width}, got "
+            f"{boxes.dtype} from {boxes.amin().item():g} to {boxes.amax().item():g}. {hint}"
+        )
+    return boxes.long()
 
 
 def _world_to_camera(c2w: Tensor) -> Tensor:

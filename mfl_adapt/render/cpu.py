@@ -46,6 +46,7 @@ def rasterize(
     near: float,
     max_alpha: float = ALPHA_MAX,
     depth: bool = True,
+    boxes: Tensor | None = None,
 ) -> RenderOutput:
     """Draw one scene with the compiled CPU kernels; see ``protocol.Rasterizer``.
 
@@ -63,6 +64,7 @@ def rasterize(
         near: In world units.
         max_alpha: Upper limit of what one Gaussian covers.
         depth: Whether to return depth; it costs next to nothing here.
+        boxes: Where to draw, [V, 4]; every region of 32 x 32 pixels that one touches is drawn.
 
     Returns:
         The pictures, [V, ..., H, W]. A Gaussian with NaN in its geometry is not drawn.
@@ -71,8 +73,9 @@ def rasterize(
         RangeError: If the scene is larger than the index types of the kernels.
     """
     image, light = _Rasterize.apply(
-        means, quats, scales, opacities, colors, viewmats, fxfycxcy, width, height, near, max_alpha
-    )
+        means, quats, scales, opacities, colors, viewmats, fxfycxcy, width, height, near, max_alpha,
+        None if boxes is None else _regions(boxes),
+    )  # fmt: skip
     rgb = image[:, :3] + light * background[:, :, None, None]
     return RenderOutput(rgb, 1 - light, image[:, 3:] if depth else None)
 
@@ -83,8 +86,17 @@ def _array(tensor: Tensor) -> NDArray[Any]:
     return array
 
 
-def _project(scene: Scene) -> tuple[Screen, Lists]:
-    """Project all Gaussians into all views and sort them into regions.
+def _regions(boxes: Tensor) -> NDArray[np.int16]:
+    """First and last column and row of the regions that boxes [V, 4] touch; none: 0 to -1."""
+    left, top, right, bottom = boxes.detach().cpu().numpy().T
+    firsts, ends = np.stack([left, top], axis=1), np.stack([right, bottom], axis=1)
+    lasts = np.where(ends > firsts, (ends - 1) // kernels.SIDE, -1)
+    firsts = np.where(ends > firsts, firsts // kernels.SIDE, 0)
+    return np.stack([firsts, lasts], axis=2).reshape(-1, 4).astype(np.int16)
+
+
+def _project(scene: Scene, boxes: NDArray[np.int16] | None) -> tuple[Screen, Lists]:
+    """Project all Gaussians into all views and sort them into the regions of the boxes.
 
     Raises:
         RangeError: If the scene is larger than the index types of the kernels.
@@ -103,6 +115,8 @@ def _project(scene: Scene) -> tuple[Screen, Lists]:
         found=np.zeros(tasks, np.int64),
     )
     run_tasks(kernels.project, tasks, scene, screen)
+    if boxes is not None:
+        run_tasks(kernels.restrict, tasks, scene, screen, boxes)
     counts = np.zeros((tasks, kernels.regions_per_view(scene)), np.int64)
     run_tasks(kernels.count, tasks, scene, screen, counts)
     starts, cursors = _entry_positions(counts, views)
@@ -139,13 +153,13 @@ class _Rasterize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
-        tensors, settings = inputs[:7], inputs[7:]
+        tensors, settings, boxes = inputs[:7], inputs[7:-1], inputs[-1]
         scene = _scene(tensors, settings)
         shape = (len(scene.views), 1, scene.height, scene.width)
         image = tensors[0].new_empty(shape[0], 4, *shape[2:])
         light, last = tensors[0].new_empty(shape), tensors[0].new_empty(shape)
         pixels = Pixels(_array(image), _array(light[:, 0]), _array(last[:, 0]))
-        screen, lists = _project(scene)
+        screen, lists = _project(scene, boxes)
         tasks = len(scene.views) * kernels.regions_per_view(scene)
         run_tasks(kernels.composite, tasks, scene, screen, lists, pixels)
         if any(ctx.needs_input_grad):
@@ -173,7 +187,7 @@ class _Rasterize(torch.autograd.Function):
         v_scene = Gradients._make([*(_array(grad) for grad in grads), v_views])
         run_tasks(kernels.project_grad, chunks, *kept, sums, v_scene)
         v_viewmats = torch.from_numpy(v_views.sum(axis=0).astype(np.float32))
-        return (*grads, v_viewmats, *[None] * 5)
+        return (*grads, v_viewmats, *[None] * 6)
 
 
 def _scene(tensors: Sequence[Tensor], settings: tuple[int, int, float, float]) -> Scene:

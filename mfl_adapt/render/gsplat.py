@@ -1,4 +1,7 @@
-"""The CUDA rasterizer: one call of gsplat. No other file imports gsplat."""
+"""The CUDA rasterizer: one call of gsplat, or its stages where only boxes are drawn.
+
+No other file imports gsplat.
+"""
 
 from importlib.metadata import version
 
@@ -8,6 +11,9 @@ from torch import Tensor
 from mfl_adapt.errors import BackendError
 from mfl_adapt.render.protocol import ALPHA_MAX, FAR, SCREEN_BLUR
 from mfl_adapt.types import RenderOutput
+
+TILE = 16
+"""Side of gsplat's tiles in pixels."""
 
 
 def rasterize(
@@ -25,6 +31,7 @@ def rasterize(
     near: float,
     max_alpha: float = ALPHA_MAX,
     depth: bool = True,
+    boxes: Tensor | None = None,
 ) -> RenderOutput:
     """Draw one scene with gsplat's CUDA kernels; see ``protocol.Rasterizer``.
 
@@ -44,6 +51,7 @@ def rasterize(
         near: In world units.
         max_alpha: Compiled into gsplat; only ``ALPHA_MAX`` can be asked for.
         depth: Whether to draw depth.
+        boxes: Where to draw, [V, 4]; every tile of 16 x 16 pixels that one touches is drawn.
 
     Returns:
         The pictures, [V, ..., H, W].
@@ -52,6 +60,10 @@ def rasterize(
         BackendError: If another ``max_alpha`` is asked for, or gsplat draws by other constants.
     """
     _check_constants(max_alpha)
+    if boxes is not None:
+        scene = (means, quats, scales, opacities, colors)
+        camera = (viewmats, _matrices(fxfycxcy), width, height)
+        return _rasterize_boxes(scene, camera, boxes, background, near, depth)
     from gsplat import rasterization
 
     image, alpha, _ = rasterization(
@@ -70,7 +82,7 @@ def rasterize(
         eps2d=SCREEN_BLUR,
         sh_degree=None,
         packed=False,
-        tile_size=16,
+        tile_size=TILE,
         backgrounds=background,
         render_mode="RGB+D" if depth else "RGB",
         rasterize_mode="classic",
@@ -78,6 +90,61 @@ def rasterize(
     )
     image = image.permute(0, 3, 1, 2)
     return RenderOutput(image[:, :3], alpha.permute(0, 3, 1, 2), image[:, 3:] if depth else None)
+
+
+def _rasterize_boxes(
+    scene: tuple[Tensor, ...],
+    camera: tuple[Tensor, Tensor, int, int],
+    boxes: Tensor,
+    background: Tensor,
+    near: float,
+    depth: bool,
+) -> RenderOutput:
+    """Draw the tiles that boxes touch, by the stages that ``rasterization`` is made of.
+
+    Cutting the picture down instead would also cut down the range in which gsplat linearises the
+    projection, and so change what is drawn inside.
+    """
+    from gsplat import (
+        fully_fused_projection,
+        isect_offset_encode,
+        isect_tiles,
+        rasterize_to_pixels,
+    )
+
+    means, quats, scales, opacities, colors = scene
+    viewmats, matrices, width, height = camera
+    views, across, down = len(viewmats), -(-width // TILE), -(-height // TILE)
+    radii, means2d, depths, conics, _ = fully_fused_projection(
+        means, None, quats, scales, viewmats, matrices, width, height,
+        eps2d=SCREEN_BLUR, near_plane=near, far_plane=FAR, radius_clip=0.0, packed=False,
+        calc_compensations=False, camera_model="pinhole", opacities=opacities,
+    )  # fmt: skip
+    values = colors.expand(views, *colors.shape[1:])
+    values = torch.cat([values, depths[..., None]], dim=-1) if depth else values
+    _, tiles, order = isect_tiles(
+        means2d, radii, depths, TILE, across, down, packed=False, n_images=views
+    )
+    drawn = tiles_in(boxes, across, down)
+    image, alpha = rasterize_to_pixels(
+        means2d, conics, values, opacities.expand(views, -1), width, height, TILE,
+        isect_offset_encode(tiles, views, across, down), order, masks=drawn,
+    )  # fmt: skip
+    # What gsplat leaves out of alpha is memory that nobody has written.
+    pixels = drawn.repeat_interleave(TILE, dim=1).repeat_interleave(TILE, dim=2)
+    alpha = torch.where(pixels[:, :height, :width, None], alpha, 0.0).permute(0, 3, 1, 2)
+    image = image.permute(0, 3, 1, 2)
+    rgb = image[:, :3] + (1 - alpha) * background[:, :, None, None]
+    return RenderOutput(rgb, alpha, image[:, 3:] if depth else None)
+
+
+def tiles_in(boxes: Tensor, across: int, down: int) -> Tensor:
+    """Which tiles boxes [V, 4] touch, [V, down, across] bool, on their device."""
+    left, top, right, bottom = (edge[:, None] for edge in boxes.unbind(dim=1))
+    columns, rows = (TILE * torch.arange(n, device=boxes.device) for n in (across, down))
+    in_columns = (columns < right) & (columns + TILE > left) & (left < right)
+    in_rows = (rows < bottom) & (rows + TILE > top) & (top < bottom)
+    return in_rows[:, :, None] & in_columns[:, None, :]
 
 
 def _check_constants(max_alpha: float) -> None:

@@ -8,6 +8,7 @@ kernels that call them, so that a kernel has the same machine code, and gives th
 whether this process compiled it, in whatever order, or read it from the cache.
 
     project           task = (view, chunk of Gaussians): 3D Gaussians to records on the screen
+    restrict          task = (view, chunk): drop what lies outside the boxes, where there are some
     count, fill       task = (view, chunk): which 32 x 32 pixel regions each record touches
     composite         task = (view, region): draw the records front to back
     composite_grad    task = (view, region): the same pairs back to front
@@ -397,6 +398,33 @@ def _across(scene: Scene) -> Int:
 def regions_per_view(scene: Scene) -> Int:
     """Regions of one picture."""
     return _across(scene) * ((scene.height + SIDE - 1) // SIDE)
+
+
+@_kernel
+def restrict(low: Int, high: Int, scene: Scene, screen: Screen, boxes: Array) -> None:
+    """Keep the records that touch the box of their view, and the regions of each within it.
+
+    ``boxes`` [V, 4] int16 are regions, as in the rects of the records: first and last column,
+    first and last row. Whole regions stay, with all that they hold and in the same order, so that
+    their pixels and gradients keep their bits.
+    """
+    records, ids, rects = screen.records, screen.ids, screen.rects
+    for task in range(low, high):
+        view = task // chunks_per_view(scene)
+        start, stop = _slots(scene, screen, task)
+        kept = start
+        for slot in range(start, stop):
+            left, right = max(rects[slot, 0], boxes[view, 0]), min(rects[slot, 1], boxes[view, 1])
+            top, bottom = max(rects[slot, 2], boxes[view, 2]), min(rects[slot, 3], boxes[view, 3])
+            if left > right or top > bottom:
+                continue
+            for k in range(RECORD):
+                records[kept, k] = records[slot, k]
+            ids[kept] = ids[slot]
+            rects[kept, 0], rects[kept, 1] = left, right
+            rects[kept, 2], rects[kept, 3] = top, bottom
+            kept += 1
+        screen.found[task] = kept - start
 
 
 @_kernel

@@ -38,6 +38,7 @@ class Rasterizer(Protocol):
         near: float,
         max_alpha: float = ALPHA_MAX,
         depth: bool = True,
+        boxes: Tensor | None = None,
     ) -> RenderOutput:
         """Draw.
 
@@ -55,6 +56,10 @@ class Rasterizer(Protocol):
             near: Gaussians nearer than this are dropped, in world units.
             max_alpha: Upper limit of what one Gaussian covers.
             depth: Whether to draw depth as well.
+            boxes: Where to draw, [V, 4] int64: first column and row, then one past the last of
+                each, within the picture; empty where both are equal. What is drawn there, and
+                its gradients, are those of the whole picture. Of the rest some may be drawn too;
+                where it is not, all stays background. None draws everything.
 
         Returns:
             The pictures without a batch axis: [V, ..., H, W].

@@ -63,6 +63,7 @@ def rasterize(
     near: float,
     max_alpha: float = ALPHA_MAX,
     depth: bool = True,
+    boxes: Tensor | None = None,
 ) -> RenderOutput:
     """Draw one scene with torch operations only; see ``protocol.Rasterizer``.
 
@@ -80,6 +81,7 @@ def rasterize(
         near: In world units.
         max_alpha: Upper limit of what one Gaussian covers.
         depth: Whether to return depth.
+        boxes: Where to draw, [V, 4]; nothing else is.
 
     Returns:
         The pictures, [V, ..., H, W]. A Gaussian with NaN in its geometry is not drawn.
@@ -88,7 +90,8 @@ def rasterize(
     for view, (viewmat, intrinsics) in enumerate(zip(viewmats, fxfycxcy, strict=True)):
         palette = colors[view if len(colors) > 1 else 0]
         camera = (viewmat, intrinsics, width, height)
-        visible, pairs = _find_pairs(means, quats, scales, opacities, camera, near, max_alpha)
+        box = (0, 0, width, height) if boxes is None else tuple(boxes[view].tolist())
+        visible, pairs = _find_pairs(means, quats, scales, opacities, camera, near, max_alpha, box)
         fields = tuple(field[visible] for field in (means, quats, scales, opacities, palette))
         # Checkpointed, so that only one view at a time holds its pairs' intermediate values.
         image, light = checkpoint(
@@ -169,8 +172,9 @@ def _find_pairs(
     camera: _Camera,
     near: float,
     max_alpha: float,
+    box: tuple[int, ...],
 ) -> tuple[Tensor, _Pairs]:
-    """Visible Gaussians from near to far, and the pairs among them that are drawn."""
+    """Visible Gaussians from near to far, and the pairs among them that are drawn in the box."""
     width, height = camera[2:]
     splats = _project(means, quats, scales, camera)
     # Every test is written so that NaN fails it.
@@ -183,8 +187,8 @@ def _find_pairs(
     index = visible.nonzero()[:, 0]
     index = index[torch.argsort(splats.z[index].float(), stable=True)]  # ties: lower index first
     splats = _Splats(*(value[index] for value in splats))
-    left, right = _span(splats.x, rx[index], width)
-    top, bottom = _span(splats.y, ry[index], height)
+    left, right = (edge.clamp(box[0], box[2]) for edge in _span(splats.x, rx[index], width))
+    top, bottom = (edge.clamp(box[1], box[3]) for edge in _span(splats.y, ry[index], height))
     boxes = torch.stack([left, right, top, bottom], 1)
     return index, _walk(splats, opacities[index], boxes, width, height, max_alpha)
 
