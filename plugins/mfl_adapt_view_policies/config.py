@@ -9,6 +9,7 @@ from mfl_adapt.plugin import ComponentConfig
 
 REFERENCE = 0
 """The only view that can be a reference."""
+_TRAP = "only input, which the network would learn to copy"
 
 View = Annotated[int, Field(ge=0)]
 HeldOutViews = (
@@ -38,6 +39,8 @@ class FixedConfig(ComponentConfig):
             if not self.targets:
                 raise ValueError("expected at least one view in targets, got none")
             _check_views("targets", self.targets, self.held_out)
+            if self.targets == self.inputs and len(self.inputs) == 1:
+                raise ValueError(f"expected another target than the {_TRAP}, {self.inputs[0]}")
         return self
 
 
@@ -83,6 +86,17 @@ class HeldOutConfig(_Held):
         description="How many views each training step compares with; if unset all that remain, "
         "at most 8.",
     )
+
+    @model_validator(mode="after")
+    def _see_more_than_the_input(self) -> Self:
+        if self.fewest_inputs == self.targets == 1:
+            raise ValueError(f"expected targets of at least 2, as 1 may be the {_TRAP}")
+        return self
+
+    @property
+    def fewest_inputs(self) -> int:
+        """How many views feed the network at least."""
+        return self.inputs
 
 
 class OverlapConfig(_Held):
@@ -162,6 +176,11 @@ class CameraDropoutConfig(HeldOutConfig):
         default=0.3, gt=0, lt=1, description="How probably each of the inputs fails."
     )
     least: int = Field(default=2, ge=1, description="How many inputs never fail.")
+
+    @property
+    def fewest_inputs(self) -> int:
+        """How many views feed the network at least."""
+        return self.least
 
     @model_validator(mode="after")
     def _leave_something_to_fail(self) -> Self:

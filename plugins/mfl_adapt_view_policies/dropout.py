@@ -78,7 +78,8 @@ class CameraDropout:
         return ViewSplit(tuple(inputs), tuple(held_out))
 
     def _draw(self, cameras: Cameras, seed: int, count: int) -> ViewSplit:
-        _, seen = self._divide(cameras)
+        # One view alone would be its own target, and the network would learn to copy it.
+        _, seen = self._divide(cameras, least=2)
         # Another stream than that of the count, or they would hang together.
         generator = np.random.default_rng([1, seed])
         inputs = draw(generator, seen, count)
@@ -86,6 +87,6 @@ class CameraDropout:
             inputs, draw(generator, seen, self.config.targets or min(len(seen), MAX_TARGETS))
         )
 
-    def _divide(self, cameras: Cameras) -> tuple[list[int], list[int]]:
-        drawn = max(self.config.inputs, self.config.targets or 1)
+    def _divide(self, cameras: Cameras, *, least: int = 1) -> tuple[list[int], list[int]]:
+        drawn = max(self.config.inputs, self.config.targets or 1, least)
         return divide(_WHERE, cameras, self.config.held_out, drawn=drawn)

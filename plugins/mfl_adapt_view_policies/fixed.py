@@ -23,13 +23,19 @@ class Fixed:
             Indices into the views; held-out ones are in neither part.
 
         Raises:
-            DataError: If a listed view does not exist.
+            DataError: If a listed view does not exist, or the only input is the only target.
         """
         self._check(cameras)
         if self.config.targets != "all":
             return ViewSplit(self.config.inputs, self.config.targets)
         held_out = set(self.config.held_out)
         targets = tuple(view for view in range(len(cameras)) if view not in held_out)
+        if targets == self.config.inputs and len(targets) == 1:
+            raise DataError(
+                f"view_policies.fixed: expected another target than view {targets[0]}, the only "
+                f"input, which the network would learn to copy, got {len(cameras)} views of which "
+                "the rest is held out. Hold out fewer, or use a recording with more cameras."
+            )
         return ViewSplit(self.config.inputs, targets)
 
     def evaluate(self, cameras: Cameras) -> ViewSplit:

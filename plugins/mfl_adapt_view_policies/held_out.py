@@ -34,7 +34,8 @@ class HeldOut:
         Raises:
             DataError: If there are too few views.
         """
-        _, seen = self._divide(cameras)
+        # One view alone would be its own target, and the network would learn to copy it.
+        _, seen = self._divide(cameras, least=2)
         generator = np.random.default_rng(seed)
         inputs = draw(generator, seen, self.config.inputs)
         wanted = self.config.targets or min(len(seen), MAX_TARGETS)
@@ -56,6 +57,6 @@ class HeldOut:
         inputs = spread_views(cameras, seen, self.config.inputs, first=seen[0])
         return ViewSplit(tuple(inputs), tuple(held_out))
 
-    def _divide(self, cameras: Cameras) -> tuple[list[int], list[int]]:
-        drawn = max(self.config.inputs, self.config.targets or 1)
+    def _divide(self, cameras: Cameras, *, least: int = 1) -> tuple[list[int], list[int]]:
+        drawn = max(self.config.inputs, self.config.targets or 1, least)
         return divide(_WHERE, cameras, self.config.held_out, drawn=drawn)

@@ -46,11 +46,22 @@ def test_fixed_needs_the_listed_views():
         ({"inputs": [0], "targets": [], "held_out": [4]}, "at least one view in targets"),
         ({"inputs": [0], "held_out": []}, "held_out"),
         ({"inputs": [-1], "held_out": [4]}, "inputs"),
+        ({"inputs": [2], "targets": [2], "held_out": [4]}, "another target than the only input"),
     ],
 )
 def test_fixed_settings_are_checked(settings, message):
     with pytest.raises(ValidationError, match=message):
         FixedConfig(**settings)
+
+
+def test_the_only_input_is_never_the_only_target():
+    policy = Fixed(FixedConfig(inputs=[0], held_out=[1, 2, 3, 4, 5]))
+    with pytest.raises(DataError, match=r"another target than view 0, the only input, which"):
+        policy.train(SIX, seed=0)
+    with pytest.raises(DataError, match=r"expected at least 7 views, got 6: 2 for training"):
+        HeldOut(HeldOutConfig(inputs=1, held_out=5)).train(SIX, seed=0)
+    with pytest.raises(ValidationError, match=r"targets of at least 2, as 1 may be the only"):
+        HeldOutConfig(inputs=1, targets=1)
 
 
 @pytest.mark.parametrize("rig", [SIX, RIG])
