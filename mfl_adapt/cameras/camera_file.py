@@ -85,7 +85,10 @@ def read_frames(file: Path, content: Any) -> list[Frame]:
     """
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise DataError(f"{file}: expected a list of cameras under 'frames', got none.")
+        raise DataError(
+            f"{file}: expected a list of cameras under 'frames', got none. Write one entry per "
+            f"picture, or take the file of another sample as a pattern."
+        )
     found = [_read_frame(file, index, entry) for index, entry in enumerate(frames)]
     _check_once(file, "file_path", [str(frame.picture) for frame in found])
     _check_once(file, "view name", [frame.name for frame in found])
@@ -95,13 +98,22 @@ def read_frames(file: Path, content: Any) -> list[Frame]:
 def _read_frame(file: Path, index: int, entry: Any) -> Frame:
     where = f"{file}: frames[{index}]"
     if not isinstance(entry, dict):
-        raise DataError(f"{where}: expected a mapping, got {entry!r:.40}.")
+        raise DataError(
+            f"{where}: expected a mapping, got {_short(entry)}. Write file_path, w2c, fx, fy, cx "
+            f"and cy of one camera."
+        )
     relative = _required(where, entry, "file_path")
     if not isinstance(relative, str) or not relative:
-        raise DataError(f"{where}.file_path: expected a path, got {relative!r:.60}.")
+        raise DataError(
+            f"{where}.file_path: expected a path, got {_short(relative)}. Write that of the "
+            f"picture, relative to this file."
+        )
     name = entry.get("view_name", Path(relative).stem)
     if not isinstance(name, str):
-        raise DataError(f"{where}.view_name: expected a name, got {name!r:.60}.")
+        raise DataError(
+            f"{where}.view_name: expected a name, got {_short(name)}. Write one in quotation "
+            f"marks, or leave the key out."
+        )
     frame = Frame(
         name=name,
         picture=_picture(where, file.parent, relative),
@@ -142,12 +154,21 @@ def _number(where: str, entry: Mapping[str, Any], key: str) -> float:
     value = _required(where, entry, key)
     if not is_number(value):
         raise DataError(
-            f"{where}.{key}: expected a finite number of pixels, got {value!r:.40}. Calibrate this "
-            f"camera again."
+            f"{where}.{key}: expected a finite number of pixels, got {_short(value)}. Calibrate "
+            f"this camera again."
         )
     if key in ("fx", "fy") and value <= 0:
-        raise DataError(f"{where}.{key}: expected a positive focal length, got {value:g}.")
+        raise DataError(
+            f"{where}.{key}: expected a positive focal length, got {value:g}. Where axes were "
+            f"mirrored, undo that in w2c; focal lengths stay positive."
+        )
     return float(value)
+
+
+def _short(value: Any) -> str:
+    """Show a value of a file in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -157,7 +178,10 @@ def _size(where: str, entry: Mapping[str, Any]) -> tuple[int, int] | None:
     if not all(
         is_number(side) and side == side // 1 and 0 < side <= LARGEST_SIDE for side in sides
     ):
-        raise DataError(f"{where}: expected w and h as whole numbers of pixels, got {sides[::-1]}.")
+        raise DataError(
+            f"{where}: expected w and h as whole numbers of pixels, got {_short(sides[::-1])}. "
+            f"Write the size of the picture."
+        )
     return int(sides[0]), int(sides[1])
 
 
@@ -168,7 +192,10 @@ def _pose(where: str, rows: Any) -> "Float":
     except ValueError:
         w2c = np.empty(0)
     if w2c.shape != (4, 4):
-        raise DataError(f"{where}.w2c: expected 4 rows of 4 numbers, got {rows!r:.60}.")
+        raise DataError(
+            f"{where}.w2c: expected 4 rows of 4 numbers, got {_short(rows)}. Write [R | t] of "
+            f"OpenCV with last row 0 0 0 1."
+        )
     if not np.isfinite(w2c).all():
         raise DataError(
             f"{where}.w2c: expected finite numbers, got NaN or an infinity. Calibrate this camera "
