@@ -33,6 +33,18 @@ def register_components() -> Iterable[Spec]:
 
 
 @hookspec
+def run_opening(config: Any) -> None:
+    """Refuse a training run that could not end well, before anything is read or written.
+
+    The place to look for a package, a login or a device that is needed later; it costs nothing
+    yet. Raise an error of ``mfl_adapt.errors`` that says what to do.
+
+    Args:
+        config: The resolved configuration, a ``RunConfig``. To be read only.
+    """
+
+
+@hookspec
 def run_started(run: Any) -> None:
     """Look at a training run before its first step.
 

@@ -83,6 +83,21 @@ class Follower:
         self._followed: _Followed | None = None
         self._waits_for_exit = False
 
+    def opening(self) -> None:
+        """Import the package, and say how to install it.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        try:
+            with self._guarded(f"importing {self._name}"):
+                importlib.import_module(self._name)
+        except PluginError as error:
+            raise PluginError(
+                f"{self._name}: expected the package {self._name}, got {error.__cause__}. "
+                f'Run: pip install "mfl-adapt[{self._name}]", or add --plugins -{self._name}.'
+            ) from error
+
     def started(self, run: Any) -> None:
         """Begin to follow a run, or go on with it.
 
@@ -90,7 +105,7 @@ class Follower:
             PluginError: If the package is missing, or the tracker cannot begin.
         """
         self._abandon()
-        self._import()
+        self.opening()
         try:
             with self._guarded("starting"):
                 self._followed = self._follow(run)
@@ -113,21 +128,6 @@ class Follower:
         if followed is not None:
             self._try("finishing", followed.end)
             self._followed = None
-
-    def _import(self) -> None:
-        """Import the package, and say how to install it.
-
-        Raises:
-            PluginError: If it cannot be imported.
-        """
-        try:
-            with self._guarded(f"importing {self._name}"):
-                importlib.import_module(self._name)
-        except PluginError as error:
-            raise PluginError(
-                f"{self._name}: expected the package {self._name}, got {error.__cause__}. "
-                f'Run: pip install "mfl-adapt[{self._name}]", or add --plugins -{self._name}.'
-            ) from error
 
     def _follow(self, run: Any) -> _Followed:
         """Open the tracker."""

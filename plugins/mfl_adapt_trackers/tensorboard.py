@@ -52,6 +52,12 @@ _follower = Follower("tensorboard", TensorBoard)
 
 
 @hookimpl
+def run_opening() -> None:
+    """Look for the package before anything is read."""
+    _follower.opening()
+
+
+@hookimpl
 def run_started(run: Any) -> None:
     """Open an event file."""
     _follower.started(run)

@@ -60,6 +60,12 @@ _follower = Follower("trackio", Trackio)
 
 
 @hookimpl
+def run_opening() -> None:
+    """Look for the package before anything is read."""
+    _follower.opening()
+
+
+@hookimpl
 def run_started(run: Any) -> None:
     """Begin a run of trackio."""
     _follower.started(run)

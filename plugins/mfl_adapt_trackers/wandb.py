@@ -79,6 +79,12 @@ _follower = Follower("wandb", Wandb)
 
 
 @hookimpl
+def run_opening() -> None:
+    """Look for the package before anything is read."""
+    _follower.opening()
+
+
+@hookimpl
 def run_started(run: Any) -> None:
     """Begin a run of wandb."""
     _follower.started(run)

@@ -237,7 +237,13 @@ def test_trace_as_json(traced, empty_folder):
     pred = losses[1]["arguments"]["pred"]
     assert (pred["array"], pred["shape"][2:]) == ("float32", [3, 64, 64])
     unheard = [row["method"] for row in rows if row["plugin"] == ""]
-    assert unheard == ["register_components", "run_started", "checkpoint_saved", "run_finished"]
+    assert unheard == [
+        "register_components",
+        "run_opening",
+        "run_started",
+        "checkpoint_saved",
+        "run_finished",
+    ]
     assert list(empty_folder.iterdir()) == [], "the run folder is deleted"
 
 

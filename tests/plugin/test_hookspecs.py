@@ -13,6 +13,7 @@ HOOKS = {name: hook for name, hook in vars(hookspecs).items() if hasattr(hook, "
 def test_the_hooks_are_these():
     assert set(HOOKS) == {
         "register_components",
+        "run_opening",
         "run_started",
         "step_finished",
         "checkpoint_saved",

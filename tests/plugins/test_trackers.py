@@ -173,10 +173,10 @@ def test_a_tracker_that_joins_later_gets_what_was_before(name, begin):
 
 
 @ALL
-def test_a_missing_package_is_told_before_the_first_step(name, hooks, monkeypatch, tmp_path):
+def test_a_missing_package_is_told_before_anything_is_read(name, hooks, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(PluginError, match=rf'pip install "mfl-adapt\[{name}\]"') as caught:
-        hooks(name).run_started(run=Run(tmp_path / "mouse"))
+        hooks(name).run_opening(config=load_config("quickstart").config)
     assert f"expected the package {name}, got" in str(caught.value)
 
 
