@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from mfl_adapt.config.components import sections
 from mfl_adapt.errors import CheckpointError, DataError, MflAdaptError
 from mfl_adapt.models.fetched import WEIGHTS, find_folder, locate
 from mfl_adapt.pipeline.prompt_files import judge_prompts
-from mfl_adapt.plugin import BaseSpec
+from mfl_adapt.plugin import BaseSpec, ComponentConfig
 from mfl_adapt.plugin.registry import PluginHost
 
 PROMPTS = "prompts"
@@ -40,6 +40,7 @@ PARTS = {
 }
 """Files of a multi-view diffusion model beside its weights."""
 _WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+_KINDS = {"sha256": "SHA-256", "md5": "MD5"}
 _TEXT_PARTS = ("text_encoder", "tokenizer")
 
 
@@ -49,12 +50,13 @@ class NamedFile(NamedTuple):
     Attributes:
         key: Dotted key, ``base.checkpoint``.
         path: As it was written.
-        sha256: That it must have, in lower case; empty if nothing says so.
+        digest: That it must have, ``sha256:`` or ``md5:`` before it, in lower case; empty if
+            nothing says so.
     """
 
     key: str
     path: Path
-    sha256: str = ""
+    digest: str = ""
 
 
 def check_files(loaded: LoadedConfig, host: PluginHost) -> None:
@@ -78,12 +80,15 @@ def find_problems(loaded: LoadedConfig, host: PluginHost) -> Iterator[MflAdaptEr
         One error per file: ``DataError`` for the dataset, ``ShapeError`` and ``RangeError`` for
         prompt embeddings that do not fit, and ``CheckpointError`` for all others.
     """
-    path = loaded.config.data.path
-    if path is not None and not path.exists():
-        yield DataError(
-            f"data.path: expected an existing file or folder, got {path}. Check the path.",
-            code="MFL041",
-        )
+    for key, path in (
+        ("data.path", loaded.config.data.path),
+        ("evaluate.home", loaded.config.evaluate.home),
+    ):
+        if path is not None and not path.exists():
+            yield DataError(
+                f"{key}: expected an existing file or folder, got {path}. Check the path.",
+                code="MFL041",
+            )
     try:
         files = [*find_files(loaded, host)]
     except CheckpointError as error:  # weights that were never fetched
@@ -106,14 +111,14 @@ def find_files(loaded: LoadedConfig, host: PluginHost) -> Iterator[NamedFile]:
         ConfigError: If settings do not fit.
     """
     for keys, slot, name, settings in sections(loaded, host):
-        section = ".".join(str(key) for key in keys if key != name)
+        section = ".".join(str(key) for key in keys)
         found = host.lookup(slot, name, where=section)
         model = check_settings(found.spec.config, settings, f"{section} ({found.name})")
-        sha256 = str(getattr(model, "sha256", None) or "").lower()
+        digests = model.digests() if isinstance(model, ComponentConfig) else {}
         for key, path in paths_in(model):
             if key not in MADE_ON_DEMAND:
-                expected = sha256 if key == "checkpoint" and path.is_file() else ""
-                yield NamedFile(f"{section}.{key}", path, expected)
+                digest = digests.get(key, "").lower() if path.is_file() else ""
+                yield NamedFile(f"{section}.{key}", path, digest)
         if _is_fetched(found.spec, model):
             yield from _fetched_files(found.name, section)
 
@@ -127,7 +132,7 @@ def _fetched_files(id: str, section: str) -> Iterator[NamedFile]:
     _, fetched = locate(id)
     for name, file in fetched.files.items():
         path = find_folder(id) / WEIGHTS / name
-        yield NamedFile(f"{section}.checkpoint", path, file.sha256.lower())
+        yield NamedFile(f"{section}.checkpoint", path, f"sha256:{file.sha256.lower()}")
 
 
 def _problems_of(file: NamedFile) -> Iterator[CheckpointError]:
@@ -137,13 +142,15 @@ def _problems_of(file: NamedFile) -> Iterator[CheckpointError]:
             "nothing else is ever taken in its place.",
             code="MFL041",
         )
-    elif file.sha256 and (found := hash_file(file.path)) != file.sha256:
+        return
+    kind, _, expected = file.digest.partition(":")
+    if expected and (found := hash_file(file.path, kind)) != expected:
         yield CheckpointError(
-            f"{file.key}: expected {file.path} with SHA-256 {file.sha256}, got {found}. Fetch or "
-            "copy it again, or name the file that was meant.",
+            f"{file.key}: expected {file.path} with {_KINDS[kind]} {expected}, got {found}. Fetch "
+            "or copy it again, or name the file that was meant.",
             code="MFL041",
         )
-    elif file.key.endswith(".checkpoint") and file.path.suffix in _WEIGHT_FILES:
+    elif file.path.suffix in _WEIGHT_FILES and file.path.is_file():
         yield from _no_weights(file.path)
 
 
@@ -205,15 +212,19 @@ def _folder_of(settings: Mapping[str, Any]) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file; one that has not changed since is not read again.
+def hash_file(path: Path, kind: str = "sha256") -> str:
+    """Return the hash of a file; one that has not changed since is not read again.
+
+    Args:
+        path: The file.
+        kind: ``sha256`` or ``md5``.
 
     Raises:
         CheckpointError: If it cannot be read.
     """
     try:
         facts = path.stat()
-        return _hash(path.resolve(), facts.st_size, facts.st_mtime_ns)
+        return _hash(path.resolve(), facts.st_size, facts.st_mtime_ns, kind)
     except OSError as error:
         raise CheckpointError(
             f"{path}: expected a readable file, got {error.strerror}. Check its permissions.",
@@ -222,6 +233,7 @@ def hash_file(path: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hash(path: Path, size: int, changed_ns: int) -> str:
+def _hash(path: Path, size: int, changed_ns: int, kind: str) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        made = partial(hashlib.new, kind, usedforsecurity=False)
+        return hashlib.file_digest(stream, made).hexdigest()

@@ -42,6 +42,18 @@ class ComponentConfig(BaseModel):
         """
         return ()
 
+    def digests(self) -> Mapping[str, str]:
+        """Return the hashes that files among these settings must have.
+
+        They are compared before anything is built.
+
+        Returns:
+            Key of the setting to ``sha256:`` or ``md5:`` and the hash in hexadecimal; the setting
+            ``sha256``, where there is one, is that of ``checkpoint``.
+        """
+        sha256 = getattr(self, "sha256", None)
+        return {"checkpoint": f"sha256:{sha256}"} if sha256 else {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
@@ -116,6 +128,9 @@ class BaseSpec(Spec):
         published: Where they are fetched from; None if they ship with the plugin. The setting
             ``checkpoint`` of the component names them on disk.
         home: Its own domain; None if nobody said.
+        outline: ``"package.module:attribute"`` of ``(config) -> Base`` whose network has all its
+            shapes and no weights (torch's meta device), so that its memory can be planned before
+            anything is fetched; None if that cannot be had.
     """
 
     contract: RigContract
@@ -123,6 +138,7 @@ class BaseSpec(Spec):
     licence: Licence | None = None
     published: PublishedWeights | None = None
     home: HomeDomain | None = None
+    outline: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -436,6 +452,22 @@ class Loss(Protocol):
         ...
 
 
+@runtime_checkable
+class LocalLoss(Loss, Protocol):
+    """A loss on pictures that reads them only around their masks, so that no more need be drawn.
+
+    Where every term of a run says so, training renders the box around each mask alone. A loss
+    that does not say it gets whole pictures.
+
+    Attributes:
+        reach_px: How far from pixels whose mask is not 0, in rows and in columns, a pixel of
+            ``pred`` and ``context.alpha`` can still have a say in the value; 0 if only those
+            under the mask have one, or none at all.
+    """
+
+    reach_px: int
+
+
 class Stage(Protocol):
     """A step between reader and ``conform``."""
 
@@ -560,6 +592,7 @@ __all__ = [
     "FixingCheck",
     "FrameExporter",
     "Licence",
+    "LocalLoss",
     "Loss",
     "LossContext",
     "LossSpec",

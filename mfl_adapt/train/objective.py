@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mfl_adapt.config import LossSchedule
 from mfl_adapt.errors import TrainingError
-from mfl_adapt.plugin.specs import Loss, LossContext
+from mfl_adapt.plugin.specs import LocalLoss, Loss, LossContext
 from mfl_adapt.train.guards.table import NON_FINITE_LOSS, ZERO_GRADIENT
 from mfl_adapt.train.guards.watch import stop
 
@@ -62,7 +62,8 @@ class Objective:
         """Refuse an empty sum and terms that could not have an effect.
 
         Raises:
-            TrainingError: If there is no term, or one whose weight is not above 0.
+            TrainingError: If there is no term, or one whose weight is not above 0 or whose reach
+                is below 0.
         """
         if not self.terms:
             raise TrainingError(
@@ -75,6 +76,21 @@ class Objective:
                     f"losses.{term.name}: expected a weight above 0, got {term.weight:g}. "
                     "Remove the term instead."
                 )
+            if isinstance(term.loss, LocalLoss) and not term.loss.reach_px >= 0:
+                raise TrainingError(
+                    f"losses.{term.name}: expected reach_px of at least 0, got "
+                    f"{term.loss.reach_px}. This is a fault of the plugin."
+                )
+
+    def reach_px(self, step: int) -> int | None:
+        """Return how far beside the masks the terms of a step, from 0, read what is rendered.
+
+        Returns:
+            Pixels, as of ``LocalLoss``; None if a term reads whole pictures.
+        """
+        losses = [term.loss for term in self.terms if term.weight_at(step)]
+        reaches = [loss.reach_px for loss in losses if isinstance(loss, LocalLoss)]
+        return max(reaches) if reaches and len(reaches) == len(losses) else None
 
     def __call__(self, pred: Tensor, target: Tensor, mask: Tensor, context: LossContext) -> Summed:
         """Return the sum, and every term that counts at the step, before its weight.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -18,6 +19,7 @@ from mfl_adapt.metrics import foreground_psnr
 from mfl_adapt.plugin import LossContext, PixelReconstructor, Reconstructor
 from mfl_adapt.render import render
 from mfl_adapt.report import save_contact_sheet
+from mfl_adapt.train.boxes import boxes_around
 from mfl_adapt.train.guards.measures import (
     find_gradients,
     mean_of_known,
@@ -25,12 +27,15 @@ from mfl_adapt.train.guards.measures import (
     measure_pictures,
 )
 from mfl_adapt.train.guards.watch import Look
+from mfl_adapt.train.micro import open_micro
 from mfl_adapt.train.objective import build_objective
 from mfl_adapt.train.session import Session
 from mfl_adapt.train.shards import open_shards
 from mfl_adapt.train.tasks import NO_LOOK, Outcome
 from mfl_adapt.train.views import held_out_batch, next_batch
 from mfl_adapt.types import Batch, Gaussians
+
+log = logging.getLogger(__name__)
 
 
 class Reconstruction:
@@ -43,13 +48,20 @@ class Reconstruction:
         self._objective = build_objective(run.opened.losses)
         train = run.data.split.train
         self._sampler = StepSampler(train, batch=run.config.train.batch, seed=run.config.seed)
-        self._shards = open_shards(base.module, accelerator.device, run.config.train.batch)
+        self._share = run.processes.share(run.config.train.batch)
+        self._shards = open_shards(base.module, accelerator.device, len(self._share))
+        self._micro = open_micro(run.config.train, accelerator)
         self._shown = held_out_batch(run.data).to(accelerator.device)
+        reach = self._objective.reach_px(run.config.train.steps - 1)
+        log.debug("render: %s", "whole pictures" if reach is None else "boxes around the masks")
 
     def forward(self, step: int, look: Look = NO_LOOK) -> Outcome:
         """Take the batch of a step through the network, its samples side by side on a CPU."""
-        batch = next_batch(self._run.data, self._sampler, step).to(self._accelerator.device)
+        batch = next_batch(self._run.data, self._sampler, step, self._share)
+        batch = batch.to(self._accelerator.device)
         compute = partial(self._compute, step=step, look=look)
+        if self._micro is not None:
+            return self._micro.forward(compute, batch, self._run.adapter.parameters())
         if self._shards is None or len(batch.ids) < 2:
             return compute(batch)
         singles = [batch.pick(index) for index in range(len(batch.ids))]
@@ -67,6 +79,7 @@ class Reconstruction:
             background=contract.background,
             backend=self._run.config.train.backend,
             depth=False,
+            boxes=self._boxes(targets.mask, step, look),
         )
         context = LossContext(
             contract,
@@ -88,6 +101,11 @@ class Reconstruction:
         inputs = (drawn.rgb, drawn.alpha), tuple(scene)
         gradients = find_gradients(summed.values, look.terms, *inputs)
         return Outcome(summed.total, summed.parts, float(quality), measures, gradients)
+
+    def _boxes(self, mask: Tensor, step: int, look: Look) -> Tensor | None:
+        """Say where target views must be rendered; None if somebody looks at whole pictures."""
+        reach = self._objective.reach_px(step)
+        return None if reach is None or look.pictures else boxes_around(mask, reach)
 
     @torch.no_grad()
     def draw(self, path: Path) -> Mapping[str, float]:

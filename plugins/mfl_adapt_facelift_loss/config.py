@@ -1,5 +1,6 @@
 """Settings of the losses; weights and schedules stand in the run configuration."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,10 @@ class PerceptualConfig(ComponentConfig):
         description="MD5 that a .mat file must have before it is read; the default is that of the "
         "published one.",
     )
+
+    def digests(self) -> Mapping[str, str]:
+        """Return the hash of a .mat file; checkpoints are judged by their base."""
+        return {"weights": f"md5:{self.md5}"} if self.weights.suffix == ".mat" else {}
 
 
 class LPIPSConfig(ComponentConfig):

@@ -80,7 +80,13 @@ def pointsdist(positions: Tensor, cameras: Cameras, *, spread: float = 0.5) -> T
 
 
 class PixelAlign:
-    """The component ``facelift_loss.pixelalign``."""
+    """The component ``facelift_loss.pixelalign``.
+
+    Attributes:
+        reach_px: It reads no rendered pixel.
+    """
+
+    reach_px = 0
 
     def __init__(self, config: PixelAlignConfig) -> None:
         self.config = config
@@ -98,7 +104,13 @@ class PixelAlign:
 
 
 class PointsDist:
-    """The component ``facelift_loss.pointsdist``."""
+    """The component ``facelift_loss.pointsdist``.
+
+    Attributes:
+        reach_px: It reads no rendered pixel.
+    """
+
+    reach_px = 0
 
     def __init__(self, config: PointsDistConfig) -> None:
         self.config = config

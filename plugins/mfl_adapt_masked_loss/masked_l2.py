@@ -36,7 +36,13 @@ def masked_l2(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 class MaskedL2:
-    """The component ``masked_loss.masked_l2``."""
+    """The component ``masked_loss.masked_l2``.
+
+    Attributes:
+        reach_px: It reads nothing beside the mask.
+    """
+
+    reach_px = 0
 
     def __init__(self, config: MaskedL2Config) -> None:
         self.config = config

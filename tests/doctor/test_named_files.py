@@ -1,6 +1,7 @@
 """Files that a configuration names are compared before anything is built from them."""
 
 import hashlib
+import re
 
 import pytest
 import torch
@@ -9,12 +10,12 @@ from mfl_adapt.config import claim_slots, load_config
 from mfl_adapt.errors import CheckpointError, RangeError
 from mfl_adapt.models import fetched
 from mfl_adapt.pipeline import open_run
-from mfl_adapt.pipeline.files import PARTS, check_files, find_files, hash_file
+from mfl_adapt.pipeline.files import PARTS, check_files, find_files, find_problems, hash_file
 from mfl_adapt.plugin.registry import load_plugins
 
 
-def opened(*overrides):
-    loaded = load_config("quickstart", overrides=list(overrides))
+def opened(*overrides, plugins=()):
+    loaded = load_config("quickstart", overrides=list(overrides), plugins=list(plugins))
     host = load_plugins(loaded.config.plugins)
     return claim_slots(loaded, host), host
 
@@ -59,6 +60,30 @@ def test_files_are_listed_with_their_keys(tmp_path):
     )
     found = {file.key: file.path.name for file in find_files(loaded, host)}
     assert found == {"base.checkpoint": "a.pt", "data.cameras.keypoints": "points.json"}
+
+
+def test_files_of_losses_and_of_the_evaluation_are_looked_at_too(tmp_path):
+    trunk, linear = tmp_path / "vgg16.pth", tmp_path / "vgg.pth"
+    matrix = tmp_path / "vgg19.mat"
+    for path in (trunk, linear, matrix):
+        path.write_bytes(bytes(range(256)))
+    md5 = hashlib.md5(matrix.read_bytes(), usedforsecurity=False).hexdigest()
+    perceptual, lpips = "losses.facelift_loss.perceptual", "losses.facelift_loss.lpips"
+    named = (f"{perceptual}.weight=1", f"{perceptual}.weights={matrix}")
+    for overrides, message in (
+        (named, rf"^{perceptual}\.weights: expected .*vgg19\.mat with MD5 1061.*, got {md5}\. "),
+        ((*named, f"{perceptual}.md5={md5.upper()}"), None),
+        (
+            (f"{lpips}.weight=1", f"{lpips}.trunk={trunk}", f"{lpips}.linear={linear}"),
+            r"vgg16\.pth: ",
+        ),
+        ((f"evaluate.home={tmp_path}/no",), r"^evaluate\.home: expected an existing file or"),
+    ):
+        plugins = ["facelift_loss"] if perceptual in overrides[0] or lpips in overrides[0] else []
+        problems = list(find_problems(*opened(*overrides, plugins=plugins)))
+        assert bool(problems) == (message is not None)
+        if message is not None:
+            assert re.search(message, str(problems[0])), problems[0]
 
 
 def test_the_quickstart_names_no_file():

@@ -432,6 +432,14 @@ LOSS = [
         '        check_pictures("masked_l1", pred, target, mask)\n',
         "",
     ),
+    Bug(
+        "opacity_beyond_the_reach",
+        "sound_loss",
+        "L08-reach",
+        "        return error.sum(dim=(2, 3, 4)) / total",
+        "        return error.sum(dim=(2, 3, 4)) / total + context.alpha.mean(dim=(2, 3, 4))",
+    ),
+    Bug("negative_reach", "sound_loss", "L08-reach", "reach_px = 0", "reach_px = -1"),
 ]
 POLICY = [
     Bug(

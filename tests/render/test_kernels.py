@@ -10,12 +10,21 @@ from pathlib import Path
 
 import numba
 import pytest
+import torch
 from drawing import draw
 from scenes import plain
 
 from mfl_adapt.render import cpu, kernels
 
-KERNELS = ("project", "count", "fill", "composite", "composite_grad", "project_grad")
+KERNELS = (
+    "project",
+    "restrict",
+    "count",
+    "fill",
+    "composite",
+    "composite_grad",
+    "project_grad",
+)
 
 DRAW = """
 import hashlib
@@ -74,7 +83,7 @@ def calls(monkeypatch):
         run_tasks(kernel, tasks, *arguments)
 
     monkeypatch.setattr(cpu, "run_tasks", record)
-    draw(plain(n=5))
+    draw(plain(n=5), boxes=torch.tensor([[3, 2, 50, 30]] * 2))
     return recorded
 
 

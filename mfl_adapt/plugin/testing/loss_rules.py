@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mfl_adapt.plugin.specs import LossSpec
+from mfl_adapt.plugin.specs import LocalLoss, LossSpec
 from mfl_adapt.plugin.testing.loss_inputs import ARGUMENTS, Given
 from mfl_adapt.plugin.testing.outcome import fail, not_applicable, require
 from mfl_adapt.plugin.testing.rule import Case, Rule, check_refusal
@@ -174,6 +174,49 @@ def check_outside(case: Case) -> None:
     )
 
 
+def check_reach(case: Case) -> None:
+    """A loss that says how far beside the mask it looks is not changed by what lies beyond."""
+    import torch
+
+    loss, given = case.built(), Given(case)
+    if not isinstance(loss, LocalLoss):
+        not_applicable("says nothing of its reach (reach_px)")
+    reach = loss.reach_px
+    where = f"{case.name}: reach_px"
+    require(
+        type(reach) is int and reach >= 0,
+        where,
+        expected="whole pixels, at least 0",
+        got=repr(reach),
+        remedy="Leave it out if the loss looks at whole pictures.",
+    )
+    window, sizes = 2 * reach + 1, given.mask.shape[:2]
+    grown = torch.nn.functional.max_pool2d(given.mask.flatten(0, 1), window, 1, reach)
+    beyond = grown.unflatten(0, sizes) == 0
+    leaves = [given.pred.clone().requires_grad_(), given.alpha.clone().requires_grad_()]
+    before = given.run(case, loss, pred=leaves[0] * 1.0, alpha=leaves[1] * 1.0)
+    changes = {
+        "pred": torch.where(beyond, 1.0 - given.pred, given.pred),
+        "alpha": torch.where(beyond, 1.0 - given.alpha, given.alpha),
+    }
+    after = given.run(case, loss, **changes)
+    grads: tuple[Tensor | None, ...] = ()
+    if before.requires_grad:
+        grads = torch.autograd.grad(before.sum(), leaves, allow_unused=True)
+    before, after = before.detach(), after.detach()
+    loudest = max(
+        (float((one * beyond).abs().max()) for one in grads if one is not None), default=0
+    )
+    require(
+        bool(torch.equal(before, after)) and loudest == 0,
+        where,
+        expected=f"no change and no gradient more than {reach} px beside the mask",
+        got=f"a change of {float((after - before).abs().max()):.2g} and a gradient of "
+        f"{loudest:.2g}",
+        remedy="Give a larger reach_px, or leave it out.",
+    )
+
+
 def check_errors(case: Case) -> None:
     """Shapes that do not agree are errors in one line; nothing broadcasts by luck."""
     loss, given = case.built(), Given(case)
@@ -262,5 +305,12 @@ RULES = (
         "Shapes that do not agree are refused, never broadcast",
         check_errors,
         ("L05-same-twice",),
+    ),
+    Rule(
+        "L08-reach",
+        _LOSSES,
+        "A loss that says how far beside the mask it looks (reach_px) looks no further",
+        check_reach,
+        ("L03-no-edits", "L06-outside"),
     ),
 )

@@ -10,6 +10,8 @@ class MaskedL1Config(ComponentConfig):
 
 
 class MaskedL1:
+    reach_px = 0
+
     def __init__(self, config):
         self.config = config
 
