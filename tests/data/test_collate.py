@@ -1,15 +1,18 @@
 """Collate: from numpy samples to one batch of tensors."""
 
 from dataclasses import replace
+from threading import current_thread
 
 import numpy as np
 import pytest
 import torch
 from small_samples import CONTRACT, make_sample
 
+from mfl_adapt.data import collate as collate_module
 from mfl_adapt.data import conform
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError, ShapeError
+from mfl_adapt.images import composite
 from mfl_adapt.types import ViewSplit
 
 
@@ -58,3 +61,48 @@ def test_refusals():
     bare = replace(sample, views=(replace(sample.views[0], mask=None),))
     with pytest.raises(DataError, match=r"cam_000\.png: expected a mask"):
         collate([bare], [ViewSplit((0,), (0,))], CONTRACT)
+
+
+@pytest.mark.parametrize("background", [1.0, 0.0, 0.37])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_every_colour_under_every_mask_is_that_of_composite_bit_for_bit(background, dtype):
+    sample = conform(make_sample(), CONTRACT)
+    colour, mask = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    scale = np.iinfo(dtype).max // 255
+    rgb = (scale * np.stack([colour, 255 - colour, colour // 2], axis=2)).astype(dtype)
+    view = replace(sample.views[0], rgb=rgb, mask=mask.astype(np.uint8))
+    views = replace(sample, views=(view, view))
+    contract = replace(CONTRACT, background=background)
+    batch = collate([views], [ViewSplit((0,), (1,))], contract)
+    expected = composite(view.rgb, view.mask, background).astype(np.float32)
+    for found in (batch.inputs, batch.targets):
+        assert torch.equal(found.rgb[0, 0], torch.from_numpy(expected).permute(2, 0, 1))
+        assert torch.equal(found.mask[0, 0, 0], torch.from_numpy(mask / 255.0).float())
+        assert found.rgb.is_contiguous()
+        assert found.mask.is_contiguous()
+
+
+def test_pictures_are_the_same_with_several_threads(monkeypatch):
+    samples = [conform(make_sample(name), CONTRACT) for name in ("a", "bb")]
+    splits = [ViewSplit((2, 0), (1,)), ViewSplit((0, 1), (2,))]
+    one_by_one, threads = collate(samples, splits, CONTRACT), set()
+    fill = collate_module._fill
+
+    def note(*given):
+        threads.add(current_thread().name.rpartition("_")[0])
+        fill(*given)
+
+    monkeypatch.setattr(collate_module, "_fill", note)
+    monkeypatch.setattr(collate_module, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    together = collate(samples, splits, CONTRACT)
+    assert threads == {"mfl_adapt.collate"}
+    for one, other in (
+        (one_by_one.inputs, together.inputs),
+        (one_by_one.targets, together.targets),
+    ):
+        assert torch.equal(one.rgb, other.rgb)
+        assert torch.equal(one.mask, other.mask)
+    bare = replace(samples[0], views=(replace(samples[0].views[0], mask=None),) * 2)
+    with pytest.raises(DataError, match="expected a mask"):
+        collate([bare], [ViewSplit((0, 1), (0,))], CONTRACT)
