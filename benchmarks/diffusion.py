@@ -2,11 +2,14 @@
 
     python benchmarks/diffusion.py [--rounds 5] [--latent 24] [--published] [--device cpu]
 
-Three figures come from one run on one machine; each is a ratio or a size, so that the machine's
+Four figures come from one run on one machine; each is a ratio or a size, so that the machine's
 speed does not matter:
 
 * cached: the time of a LoRA training step whose pictures were encoded before, over that of a step
   that encodes them anew (six views by the VAE, the input by VAE and CLIP). At most 0.6.
+* fused: the time of a step of the preset ``views-quickstart`` on ``facelift.tiny_views`` as
+  ``mfl-adapt train`` takes it, each linear layer and its adapter as one operation, over that with
+  peft's layers as they are, in float32 and under bf16 autocast. It is printed and not judged.
 * shared: the time of sampling with our attention processor, which projects keys and values of
   view 0 once and attends to two views, over that with diffusers' own processor on the same UNet,
   which attends to one; per token attended to. At most 1. Beside it the same for the ``attn1``
@@ -29,7 +32,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +45,9 @@ from peft import inject_adapter_in_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+import mfl_adapt as mfl
 from mfl_adapt.adapter import attach
+from mfl_adapt.config import load_config
 from mfl_adapt.data import PreparedDataset, Split
 from mfl_adapt.models.mvdiffusion.attention import ViewAttention, attn1_layers
 from mfl_adapt.models.mvdiffusion.config import translate_config
@@ -54,6 +61,7 @@ from mfl_adapt.plugin import AdapterSpec
 from mfl_adapt.plugin.registry import load_plugins
 from mfl_adapt.synth import render_sample
 from mfl_adapt.train.encodings import Encodings, join
+from mfl_adapt.train.fast import fast_training, keep_freed_memory
 
 MOST_CACHED, MOST_SHARED, MOST_MB = 0.6, 1.0, 7.0
 VIEWS = 6
@@ -154,11 +162,16 @@ def medians(sides: dict[str, Callable[[], Any]], rounds: int, device: str) -> di
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def measure_cached(base: Any, rounds: int, device: str) -> float:
-    """Time of a step with kept encodings over that of one that encodes."""
+def one_sample(base: Any) -> OpenData:
+    """One procedural mouse in the slots."""
     sample = render_sample("mice", 0, rig="slots", size=base.size)
     policy: Any = None
-    data = OpenData(PreparedDataset([sample]), Split((0,), ()), policy, base.contract)
+    return OpenData(PreparedDataset([sample]), Split((0,), ()), policy, base.contract)
+
+
+def measure_cached(base: Any, rounds: int, device: str) -> float:
+    """Time of a step with kept encodings over that of one that encodes."""
+    data = one_sample(base)
     adapter = attach(base, lora(), seed=0)
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-4)
     prompts = base.prompt_embeds
@@ -182,6 +195,47 @@ def measure_cached(base: Any, rounds: int, device: str) -> float:
         f"ratio {ratio:.3f} (at most {MOST_CACHED})"
     )
     return ratio
+
+
+def measure_fused(rounds: int, device: str) -> None:
+    """Print the time of a step as training takes it over that with peft's layers.
+
+    Freed memory is kept on both sides, so that only the layers differ.
+    """
+    config = load_config("views-quickstart").config
+    assert config.adapter is not None
+    base: Any = mfl.load_base("facelift.tiny_views")
+    base.to(device)
+    method: Any = load_plugins(config.plugins).build(
+        AdapterSpec, config.adapter.use, config.adapter.settings
+    )
+    adapter = attach(base, method, seed=0)
+    encodings, generator = Encodings(base, one_sample(base), keep=True), torch.Generator()
+    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-4)
+    keep_freed_memory()
+    base.module.train()
+
+    def step(way: Callable[[], AbstractContextManager[None]], half: bool) -> None:
+        one = encodings.of(0, np.ones(3, np.float32))
+        encoded = join([one] * config.train.batch, base.device)
+        draws = draw_step(encoded, shared=generator, own=generator)
+        with way(), torch.autocast(device, torch.bfloat16, enabled=half):
+            result = training_step(encoded, base.prompt_embeds, draws, base.parts)
+            loss = torch.nn.functional.mse_loss(result.pred.float(), result.target.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for name, half in (("float32", False), ("bf16", True)):
+        sides: dict[str, Callable[[], Any]] = {
+            "fused": partial(step, partial(fast_training, adapter), half),
+            "peft": partial(step, nullcontext, half),
+        }
+        seconds = medians(sides, rounds, device)
+        print(
+            f"fused     {name}: {seconds['fused']:.3f} s a step, {seconds['peft']:.3f} s with "
+            f"peft's layers: ratio {seconds['fused'] / seconds['peft']:.3f}"
+        )
 
 
 def count_cached(name: str, sizes: FreshSizes) -> None:
@@ -303,6 +357,7 @@ def main() -> int:
     base = FrozenMVDiffusion(build_parts(sizes), id="fresh").to(options.device)
     print(f"sizes     {base.size} px; {base.describe()['parts']}")
     cached = measure_cached(base, options.rounds, options.device)
+    measure_fused(options.rounds, options.device)
     count_cached("these sizes", sizes)
     count_cached("published sizes", PUBLISHED)
     shared = measure_shared(base, options.rounds, options.device)

@@ -60,10 +60,10 @@ def pixel_rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     return origins.reshape(-1, 3), directions.reshape(-1, 3)
 
 
-def trained_scene(size: int, generator: torch.Generator) -> Gaussians:
+def trained_scene(size: int, generator: torch.Generator, *, zoom: float = 1.0) -> Gaussians:
     """Scene T: splats of about a pixel where a ray meets an ellipsoid, near nothing elsewhere."""
     origins, directions = pixel_rays(ring(6, size))
-    radii = torch.tensor([0.75, 0.7, 0.95])
+    radii = zoom * torch.tensor([0.75, 0.7, 0.95])
     o, d = origins / radii, directions / radii
     a, b, c = (d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1
     disc = b * b - a * c

@@ -4,6 +4,10 @@ In memory, and where there is a cache folder also in ``<cache>/encoded/<key>.saf
 is over pictures, background and base, and over what could change a bit of the result: device and
 libraries. So any run may use any file, and files may be deleted at any time. Every sample is
 encoded alone, kept or not: a network may round differently in a larger batch.
+
+Memory is bounded, at 2 GiB: some 2,600 samples of six views of 512 px. What came first stays, and
+the rest is read from the cache folder or made again. Every sample comes once in each round through
+the data, so that whatever gave way to another would be the one that is needed sooner.
 """
 
 from __future__ import annotations
@@ -39,13 +43,21 @@ log = logging.getLogger(__name__)
 _SCHEMA = 1
 _NAMES = tuple(field.name for field in fields(Encoded))
 _LIBRARIES = ("torch", "diffusers", "transformers")
+MOST_BYTES = 2**31
+"""Memory that a run's encodings may take."""
 
 
 class Encodings:
     """Encoded training samples by their index."""
 
     def __init__(
-        self, base: FrozenMVDiffusion, data: OpenData, *, keep: bool, cache: Path | None = None
+        self,
+        base: FrozenMVDiffusion,
+        data: OpenData,
+        *,
+        keep: bool,
+        cache: Path | None = None,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """Start with nothing in memory.
 
@@ -54,10 +66,12 @@ class Encodings:
             data: The samples.
             keep: Whether results are kept; False encodes anew each time.
             cache: Folder of the user's choice that keeps them between runs; None has none.
+            most_bytes: Memory that they may take.
         """
         self._base, self._data, self._keep = base, data, keep
         self._folder = cache / "encoded" if keep and cache is not None else None
         self._kept: dict[tuple[int, bytes], Encoded] = {}
+        self._left, self._is_full = most_bytes, False
 
     def of(self, index: int, colour: Float) -> Encoded:
         """Return one sample's encoding over a colour [3]; kept ones lie on the CPU."""
@@ -65,9 +79,25 @@ class Encodings:
         if not self._keep:
             return self._encode(sample, colour)
         place = (index, colour.tobytes())
-        if place not in self._kept:
-            self._kept[place] = self._find(sample, colour)
-        return self._kept[place]
+        found = self._kept.get(place)
+        if found is None:
+            found = self._find(sample, colour)
+            self._keep_in_memory(place, found)
+        return found
+
+    def _keep_in_memory(self, place: tuple[int, bytes], encoded: Encoded) -> None:
+        """Keep one encoding if there is room."""
+        if encoded.num_bytes <= self._left:
+            self._left -= encoded.num_bytes
+            self._kept[place] = encoded
+        elif not self._is_full:
+            self._is_full = True
+            how = "made again" if self._folder is None else f"read from {self._folder}"
+            log.info(
+                "encoded pictures: %d samples fill the memory for them; others are %s each time",
+                len(self._kept),
+                how,
+            )
 
     def _find(self, sample: Sample, colour: Float) -> Encoded:
         """Read a sample's encoding from the cache folder, or make and write it."""

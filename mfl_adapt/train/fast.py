@@ -26,10 +26,13 @@ _LARGEST = 2**25
 
 @contextmanager
 def fast_training(adapter: AttachedAdapter, *, checkpointing: bool = False) -> Iterator[None]:
-    """Train an adapter faster inside a ``with`` block, if its base makes Gaussians.
+    """Train an adapter faster inside a ``with`` block.
 
-    Layers with plain LoRA become one operation each, and what the frozen beginning of the network
-    makes of an item is kept for the next time that its pictures come.
+    Layers with plain LoRA become one operation each, and freed memory is kept. If the base makes
+    Gaussians, what the frozen beginning of the network makes of an item is kept for the next time
+    that its pictures come. A network that makes views has no such beginning: its first layer sees
+    noise that is new in every step, and every later one the timestep. What the frozen networks
+    before it make of the pictures is kept by ``encodings``.
 
     Args:
         adapter: Attached; what of the network is trained must not change inside the block.
@@ -45,7 +48,9 @@ def fast_training(adapter: AttachedAdapter, *, checkpointing: bool = False) -> I
                 f"train.checkpointing: expected false for {adapter.base.id}, whose blocks cannot "
                 "be computed again, got true. Use a smaller train.batch to save memory."
             )
-        yield
+        keep_freed_memory()
+        with fused(module):
+            yield
         return
     keep_freed_memory()
     before, module.checkpoint_blocks = module.checkpoint_blocks, checkpointing

@@ -130,3 +130,20 @@ def test_a_batch_is_its_samples_one_after_the_other(base, data):
     batch = join(parts, torch.device("cpu"))
     assert batch.target_mean.shape[:2] == (2, 6)
     assert torch.equal(batch.embeds[1:], parts[1].embeds)
+
+
+def test_memory_is_bounded_and_what_came_first_stays(base, data, tmp_path, monkeypatch, caplog):
+    calls = count_calls(base, monkeypatch)
+    size = Encodings(base, data, keep=False).of(0, WHITE).num_bytes
+    side = base.size // 8
+    assert size == 4 * (base.parts.image_encoder.config.projection_dim + (1 + 2 * 6) * 4 * side**2)
+    for cache, times in ((None, 3), (tmp_path, 2)):
+        calls.clear()
+        caplog.clear()
+        encodings = Encodings(base, data, keep=True, cache=cache, most_bytes=2 * size - 1)
+        with caplog.at_level("INFO", "mfl_adapt.train.encodings"):
+            made = [encodings.of(index, WHITE) for index in (0, 1, 0, 1)]
+        # The first sample stays; the second is made again, or read from the folder.
+        assert (made[2] is made[0], made[3] is made[1], len(calls)) == (True, False, times)
+        assert same(made[3], made[1])
+        assert caplog.text.count("1 samples fill the memory") == 1

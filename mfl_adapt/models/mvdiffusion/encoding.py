@@ -38,6 +38,12 @@ class Encoded:
         """Views per object, V."""
         return int(self.target_mean.shape[1])
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all tensors."""
+        tensors = (self.embeds, self.image_latents, self.target_mean, self.target_std)
+        return sum(one.numel() * one.element_size() for one in tensors)
+
     def pick(self, index: int) -> Encoded:
         """Return one object as a batch of its own."""
         one = slice(index, index + 1)
