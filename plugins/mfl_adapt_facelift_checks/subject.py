@@ -139,6 +139,10 @@ class Agreement:
 
     They do not where pictures were cropped, zoomed or shifted without their cameras, or cameras
     changed without their pictures. Where the frame cuts the masks, the error is only information.
+
+    The centre of a silhouette is not where the body's centre projects to: over 60 procedural mice
+    with exact cameras the median error reached 13 px, so that less proves nothing. The outlines
+    (MFL002) are exact for any shape, and show what hides below.
     """
 
     def __init__(self, config: TriangulationConfig) -> None:
