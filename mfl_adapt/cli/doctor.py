@@ -133,6 +133,7 @@ def _print(visit: "Visit", *, as_json: bool) -> None:
     import json
 
     from mfl_adapt.doctor import page_of, to_json, to_lines
+    from mfl_adapt.train.guards.table import GUARDS
 
     if as_json:
         facts = {"subject": visit.subject, "kind": visit.kind, "facts": dict(visit.facts)}
@@ -141,7 +142,7 @@ def _print(visit: "Visit", *, as_json: bool) -> None:
     typer.echo(f"{visit.kind:<15} {visit.subject}")
     for name, text in visit.facts.items():
         typer.echo(f"{name:<15} {text}")
-    *findings, totals = to_lines(visit.report)
+    *findings, totals = to_lines(visit.report, {one.code: one.name for one in GUARDS})
     typer.echo("\n".join(["", *findings, ""] if findings else [""]))
     typer.echo(totals)
     worst = visit.report.groups()[:1]

@@ -5,7 +5,8 @@ from mfl_adapt.cli.options import open_config
 
 def explain_code(code: str, plugins: list[str] | None) -> str:
     """Return the words on a code, or the whole page for ``all``."""
-    from mfl_adapt.doctor.page import explain, write_page
+    from mfl_adapt.doctor.explain import explain
+    from mfl_adapt.doctor.page import write_page
     from mfl_adapt.train.guards.table import GUARDS
 
     _, host = open_config(None, plugins=plugins)

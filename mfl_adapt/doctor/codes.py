@@ -221,8 +221,12 @@ BRINGS = {
     "MFL014": ("MFL002", "MFL004"),
     "MFL016": ("MFL032",),
     "MFL017": ("MFL002", "MFL004", "MFL005"),
+    "MFL032": ("MFL001", "MFL016", "MFL058"),
     "MFL037": ("MFL001", "MFL002", "MFL004", "MFL005"),
     "MFL051": ("MFL020",),
     "MFL063": ("MFL002", "MFL004", "MFL048"),
 }
-"""Code to those that come with it, and that may be gone once it is mended."""
+"""Code to those that come with it, and that may be gone once it is mended.
+
+Where two may bring one another, the worse of both is the cause, and of equals the first.
+"""

@@ -103,7 +103,7 @@ GEOMETRY = (
         12,
         "cameras made up",
         "A list was read as a mapping, found empty, and default cameras stood in for it.",
-        ("MFL012",),
+        ("MFL012", "MFL002"),
         "Readers make up no camera. A folder of six pictures without camera file stands for "
         "FaceLift's slots, as its layout says, and other pictures then contradict their masks "
         "(MFL002).",
@@ -137,7 +137,7 @@ GEOMETRY = (
         "Pictures were resized by different factors along x and y, and their cameras by others.",
         ("MFL015",),
         "A picture of another aspect than its camera is refused while it is read.",
-        ("doctor/test_injected_failures.py::test_failure_15_a_stretched_picture_is_refused",),
+        ("doctor/test_injected_failures.py::test_the_doctor_names_it_and_nothing_else",),
     ),
     Failure(
         16,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,8 +74,9 @@ class Report:
         by_code: dict[str, list[Finding]] = {}
         for finding in self.findings:
             by_code.setdefault(finding.code, []).append(finding)
-        causes = [code for code, found in by_code.items() if _rank(found) < _RANK["info"]]
-        brought = {code: [one for one in BRINGS.get(code, ()) if one in by_code] for code in causes}
+        ranks = {code: (_rank(found), code) for code, found in by_code.items()}
+        causes = [code for code, (rank, _) in ranks.items() if rank < _RANK["info"]]
+        brought = {code: list(_brought(code, ranks)) for code in causes}
         roots = by_code.keys() - {one for found in brought.values() for one in found}
         groups = []
         for code in roots:
@@ -117,21 +118,26 @@ def join(reports: Iterable[Report]) -> Report:
     return Report(tuple(dict.fromkeys(findings)), looked_at)
 
 
-def to_lines(report: Report) -> list[str]:
+def to_lines(report: Report, titles: Mapping[str, str] | None = None) -> list[str]:
     """Lay a report out as plain text, the worst first.
+
+    Args:
+        report: What was found.
+        titles: What is wrong where a code of another room is reported, in a few words.
 
     Returns:
         For every code what is wrong, where, what was found against which rule, what to do, and
         what may come from it; information takes one line. The last line has the totals.
     """
     lines: list[str] = []
+    named = {code: words.title for code, words in CODES.items()} | dict(titles or {})
     for severity, worst, places, brings in report.groups():
         where = f"{worst.where} and {places - 1} more" if places > 1 else worst.where
         if severity == "info":
             lines.append(f"{'info':<8}{worst.code:<8}{where}: {worst.value}")
             continue
-        title = CODES[worst.code].title if worst.code in CODES else ""
-        lines += [f"{severity:<8}{worst.code:<8}{title}".rstrip(), f"  at      {where}"]
+        title = f"{severity:<8}{worst.code:<8}{named.get(worst.code, '')}".rstrip()
+        lines += [title, f"  at      {where}"]
         lines += [f"  found   {worst.value}", f"  rule    {worst.expected}"]
         lines += [f"  do      {worst.remedy}"]
         if brings:
@@ -168,6 +174,14 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def _rank(findings: Iterable[Finding]) -> int:
     return min(_RANK[one.severity] for one in findings)
+
+
+def _brought(code: str, ranks: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    """Codes among those found that may come from one, and not the other way round."""
+    for one in BRINGS.get(code, ()):
+        mutual = code in BRINGS.get(one, ())
+        if one in ranks and not (mutual and ranks[one] < ranks[code]):
+            yield one
 
 
 def _all_below(code: str, brought: Mapping[str, list[str]]) -> list[str]:

@@ -1,16 +1,14 @@
-"""Writes what the codes mean: one of them for the terminal, or the page of all of them."""
+"""Writes what the codes mean: the page of all of them."""
 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple, Protocol
 
 from mfl_adapt.doctor.codes import CODES
 from mfl_adapt.doctor.failures import FAILURES, Failure
-from mfl_adapt.errors import ConfigError, did_you_mean
 from mfl_adapt.plugin import CheckSpec
 from mfl_adapt.plugin.registry import PluginHost, Resolved
 
@@ -97,29 +95,6 @@ def list_sections(host: PluginHost, guards: Iterable[GuardRow]) -> list[Section]
     ]
 
 
-def explain(code: str, host: PluginHost, guards: Iterable[GuardRow]) -> str:
-    """Explain one code as plain text.
-
-    Args:
-        code: In any case, ``MFL004``; a number alone is that of a code.
-        host: The active plugins.
-        guards: The table of guards of training.
-
-    Raises:
-        ConfigError: If there is no such code.
-    """
-    wanted = f"MFL{int(code):03d}" if code.isdecimal() and len(code) < 4 else code.upper()
-    sections = {one.code: one for one in list_sections(host, guards)}
-    if wanted not in sections:
-        raise ConfigError(
-            f"doctor --explain: expected a code, got {code!r}. {did_you_mean(wanted, sections)}"
-        )
-    found = sections[wanted]
-    plain = [line.replace("**", "").replace("`", "") for line in found.lines]
-    text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", "\n".join(plain))
-    return f"{found.code}: {found.title}\n\n{text}".rstrip()
-
-
 def write_page(host: PluginHost, guards: Sequence[GuardRow]) -> str:
     """Return the whole page as Markdown."""
     sections = list_sections(host, guards)
@@ -165,6 +140,10 @@ def _introduction(count: int) -> list[str]:
         "was trained on, and needs nothing done. `--json` prints all findings for scripts. Some "
         "faults have one mending only: `--fix-dry-run` lists such, and `--fix` applies them and "
         "keeps every file that it changes as `FILE.bak`.",
+        "",
+        "Every code is proven by injury: tests do the damage to sound data, settings, runs, "
+        "adapters and machines, and hold that it is reported under its code, and that nothing "
+        "else is but what comes of it. A test fails where a code has no injury.",
         "",
         "Plugins add checks of their own with `CheckSpec`; see [plugins](plugins.md).",
         "",

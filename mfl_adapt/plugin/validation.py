@@ -148,6 +148,8 @@ def _check_spec(spec: Spec, slot: str) -> None:
     _check_reference(where, "build", spec.build)
     if isinstance(spec, ReaderSpec):
         _check_reference(where, "can_read", spec.can_read)
+    if isinstance(spec, BaseSpec) and spec.outline is not None:
+        _check_reference(where, "outline", spec.outline)
     if isinstance(spec, BaseSpec) and not isinstance(spec.contract, RigContract):
         raise PluginError(f"{where}: expected contract RigContract, got {spec.contract!r}.")
     if isinstance(spec, LossSpec):

@@ -73,12 +73,12 @@ def hull_of(sample: Sample) -> HullFit:
     return measure_hull(sample)
 
 
-def measure_hull(sample: Sample) -> HullFit:
+def measure_hull(sample: Sample, *, rays: int = _RAYS) -> HullFit:
     """How well the masks fit one solid body; NaN where a view cannot be judged."""
     if not sample.views or not usable_cameras(sample):
         unknown = np.full(len(sample.views), np.nan)
         return HullFit(unknown, unknown)
-    return fit_hull(sample.views, rays=_RAYS)
+    return fit_hull(sample.views, rays=rays)
 
 
 def size_ratios(sample: Sample) -> list[float]:

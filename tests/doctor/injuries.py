@@ -243,7 +243,7 @@ def stretched_pixels(folder: Path) -> None:
 def zoomed_out_of_the_frame(folder: Path) -> None:
     """A crop that cuts the animal, its camera with it."""
     for sample in samples(folder):
-        warp(sample, [zoom(2.6, (48, 48), (48, 48))] * 6, with_cameras=True)
+        warp(sample, [zoom(2.0, (48, 48), (48, 48))] * 6, with_cameras=True)
 
 
 def centred_by_boxes(folder: Path) -> None:

@@ -1,19 +1,17 @@
 """Failures of a dataset's own files, and how they are mended without losing anything."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import injuries
 import pytest
+from injured_rigs import LISTED, one_camera_for_all
+from injury import check_injury
 from typer.testing import CliRunner
-from visits import codes, only, visit, write
+from visits import HABITS, codes, only, visit, write
 
 from mfl_adapt.cli.app import app
-from mfl_adapt.data import write_dataset
-from mfl_adapt.synth import render_sample
 
 SETTINGS = [
     part
@@ -22,24 +20,10 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> Path:
-    """Six moments of two mice, in one session."""
-    mice = [
-        render_sample("mice", index, rig="lab", size=96, num_views=6)
-        for index in (0, 1, 2, 3, 5, 7)
-    ]
-    timed = [replace(one, session="day 1", time_s=float(at)) for at, one in enumerate(mice)]
-    folder = tmp_path_factory.mktemp("source") / "mice"
-    write_dataset(timed, folder)
-    return folder
-
-
 @pytest.fixture
-def mice(good, tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(good, tmp_path / "mice")
-    return Path("mice")
+def mice(copy) -> Path:
+    """Six moments of two mice, in one session."""
+    return copy("six")
 
 
 def names(folder: Path) -> list[str]:
@@ -146,22 +130,20 @@ def test_a_recorded_history_is_not_mended(mice):
     assert _dry("mice") == ["fix     nothing that can be mended safely"]
 
 
-def test_failure_20_random_frames_are_not_held_out(mice):
-    found = names(mice)
-    write(mice / "data_train.txt", "\n".join(found[::2]) + "\n")
-    write(mice / "data_val.txt", "\n".join(found[1::2]) + "\n")
-    one = only("MFL065", "warning", "^3 of 3 frames for validation are next", "mice", *SETTINGS)
-    assert one["where"] == "session day 1"
-
-
-def test_failure_37_six_pictures_with_one_camera(mice):
-    for sample in injuries.samples(mice):
-        first = json.loads((sample / injuries.CAMERAS).read_text())["frames"][0]["w2c"]
-        injuries.edit_frames(sample, lambda index, frame, w2c=first: frame.update(w2c=w2c))
+@pytest.mark.parametrize("injury", LISTED, ids=str)
+def test_the_doctor_names_what_is_wrong_with_files(mice, injury):
+    injury.injure(mice)
     status, content = visit("mice", *SETTINGS)
-    assert (status, content["begin_with"]) == (1, ["MFL037"])
+    check_injury(injury, content["findings"], HABITS)
+    assert status == (1 if injury.severity == "law" else 0)
+    assert content["begin_with"] == [injury.code]
+
+
+def test_one_camera_for_all_views_is_said_of_each_pair(mice):
+    one_camera_for_all(mice)
+    _, content = visit("mice", *SETTINGS)
     one = next(one for one in content["summary"] if one["code"] == "MFL037")
-    assert (one["value"], one["places"]) == ("camera of cam_000, with another picture", 30)
+    assert one["places"] == 30
 
 
 def test_only_files_of_datasets_can_be_mended():

@@ -4,6 +4,9 @@ import os
 import stat
 
 import pytest
+from injured_machines import MACHINES, make_sound
+from injured_machines import SOUND as SOUND_MACHINES
+from injury import check_injury
 from typer.testing import CliRunner
 from visits import codes, visit
 
@@ -82,6 +85,24 @@ def test_a_sound_machine_is_clean(checks):
 )
 def test_each_thing_that_can_be_wrong(checks, changes, expected):
     assert found(checks, **changes) == [expected]
+
+
+@pytest.mark.parametrize("make", SOUND_MACHINES, ids=lambda make: make.__name__)
+def test_a_machine_without_faults_has_no_finding(tmp_path, monkeypatch, make):
+    make_sound(monkeypatch)
+    make(monkeypatch, tmp_path)
+    status, content = visit("machine")
+    assert (status, content["findings"]) == (0, [])
+
+
+@pytest.mark.parametrize("injury", MACHINES, ids=str)
+def test_the_command_names_what_is_wrong_with_a_machine(tmp_path, monkeypatch, injury):
+    make_sound(monkeypatch)
+    injury.injure(monkeypatch, tmp_path)
+    status, content = visit("machine")
+    check_injury(injury, content["findings"])
+    assert status == (1 if injury.severity == "law" else 0)
+    assert content["begin_with"] == [injury.code]
 
 
 def test_kernels_that_are_compiled_already_need_no_compiler(checks):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from mfl_adapt.cli.app import app
 
-HABITS = {"MFL010", "MFL036", "MFL101", "MFL102"}
+HABITS = frozenset({"MFL010", "MFL036", "MFL101", "MFL102"})
 """Information on any small dataset of a real rig."""
 
 

@@ -1,13 +1,12 @@
 """Every plugin that ships with the package breaks no rule, and leaves no rule unchecked."""
 
-import json
-import subprocess
-import sys
 import tomllib
 
 import kit_layouts as layouts
 import pytest
 from helpers import ROOT
+
+from mfl_adapt.plugin.testing import check_plugin
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NAMES = sorted(PROJECT["entry-points"]["mfl_adapt"])
@@ -27,30 +26,6 @@ UNCHECKED = {
 SLOW = {"exporters", "facelift", "lora_gslrm", "lora_mvdiffusion", "pose_mvdiffusion"}
 
 
-ALONE = """
-import json
-import sys
-from pathlib import Path
-
-from mfl_adapt.plugin.testing import check_plugin
-
-name, data, settings = json.loads(sys.argv[1])
-report = check_plugin(name, data and Path(data), settings=settings)
-failed = [one.line() for one in report.failed]
-print("\\n" + json.dumps([failed, [one.component for one in report.unchecked]]))
-"""
-
-
-def check_alone(name, data):
-    """Check a plugin as users do, in a process where nothing else ran before."""
-    given = json.dumps([name, None if data is None else str(data), SETTINGS.get(name)])
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, given], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.parametrize(
     "name", [pytest.param(one, marks=[pytest.mark.slow] if one in SLOW else []) for one in NAMES]
 )
@@ -60,9 +35,9 @@ def test_a_plugin_of_the_package_conforms(name, tmp_path):
         data = tmp_path / "example"
         data.mkdir()
         getattr(layouts, name)(data)
-    failed, unchecked = check_alone(name, data)
-    assert failed == []
-    assert set(unchecked) == UNCHECKED.get(name, set())
+    report = check_plugin(name, data, settings=SETTINGS.get(name))
+    assert report.failed == (), "\n".join(one.line() for one in report.failed)
+    assert {one.component for one in report.unchecked} == UNCHECKED.get(name, set())
 
 
 def test_every_reader_of_files_has_an_example():

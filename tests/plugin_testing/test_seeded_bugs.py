@@ -8,6 +8,7 @@ from kit_aviary import write_aviary
 from kit_bugs import BUGS
 
 from mfl_adapt.plugin.testing import RULES, check_plugin
+from mfl_adapt.plugin.testing.probes import make_probe
 
 SOUND = Path(__file__).parent / "sound"
 # Rules that start a process take a second or more each; a slow test applies them to every bug.
@@ -73,6 +74,22 @@ def test_a_bug_breaks_its_rule_and_no_other(bug, tmp_path, aviary):
 def test_a_bug_breaks_its_rule_and_no_other_in_another_process(bug, tmp_path, aviary):
     found, report = broken(write(bug, tmp_path), aviary)
     assert found == {bug.rule}, "\n".join(one.line() for one in report.failed)
+
+
+def test_a_plugin_that_edits_what_it_is_given_spoils_no_other(tmp_path, aviary):
+    """Several plugins are checked in one process, and none answers for another's bug."""
+    editing = [bug for bug in BUGS if bug.name in {"edit_in_place", "edits_what_it_sees"}]
+    rules = [rule.name for rule in RULES if rule.name not in IN_A_PROCESS]
+    before = [probe_bytes(kind) for kind in ("raw", "slots")]
+    for bug in editing:
+        broken(write(bug, tmp_path), aviary, rules)
+    assert len(editing) == 2
+    assert [probe_bytes(kind) for kind in ("raw", "slots")] == before
+
+
+def probe_bytes(kind):
+    views = make_probe(kind).sample.views
+    return [(one.rgb.tobytes(), one.mask.tobytes(), one.c2w.tobytes()) for one in views]
 
 
 @pytest.mark.parametrize(

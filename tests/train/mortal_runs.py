@@ -1,16 +1,26 @@
 """Runs that can be killed: a process that has imported everything forks one for each of them.
 
 Reads one JSON object a line: ``{"root": FOLDER}`` begins the run, or goes on with it if its folder
-is there; ``"fsync": N`` and ``"rename": N`` kill it at its Nth call of ``os.fsync`` and at its Nth
-renaming. Writes the process number of each run, and how it ended.
+is there; ``"fsync": N``, ``"rename": N`` and ``"replace": N`` kill it at its Nth call of that
+function of ``os``, and ``"moment"`` says when: ``before`` it did anything, ``after``, or ``torn``,
+with half of the file on the disk. Writes the process number of each run, and how it ended. A run
+that ends by itself leaves the numbers of its calls in ``calls.json``.
 """
 
 import json
 import os
 import signal
 import sys
+from collections import Counter
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+
+MOMENTS = {
+    "fsync": ("before", "torn", "after"),
+    "rename": ("before", "after"),
+    "replace": ("before", "after"),
+}
 
 SETTINGS = (
     *("data.reader.samples=3", "data.reader.num_views=6", "data.reader.workers=0"),
@@ -39,15 +49,24 @@ def train(root: Path) -> None:
     run_training(claim_slots(loaded, host), host, Silent())
 
 
-def arm(name: str, call: int) -> None:
-    """Let this process die at a call of a function of ``os``, before it has done anything."""
-    real, left = getattr(os, name), [call]
+def arm(name: str, order: dict, calls: Counter) -> None:
+    """Count the calls of a function of ``os``, and let this process die at one of them."""
+    real, last = getattr(os, name), order.get(name)
+    moment = order.get("moment", "before")
 
     def mortal(*arguments, **options):
-        left[0] -= 1
-        if not left[0]:
+        calls[name] += 1
+        dies = calls[name] == last
+        if dies and moment == "torn":
+            # A folder that is synchronised cannot be cut.
+            with suppress(OSError):
+                os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+        if dies and moment != "after":
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
+        result = real(*arguments, **options)
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
     setattr(os, name, mortal)
 
@@ -60,11 +79,12 @@ def main() -> None:
         order = json.loads(line)
         child = os.fork()
         if not child:
-            for name in ("fsync", "rename"):
-                if name in order:
-                    arm(name, order[name])
+            calls = Counter()
+            for name in MOMENTS:
+                arm(name, order, calls)
             try:
                 train(Path(order["root"]))
+                (Path(order["root"]) / "calls.json").write_text(json.dumps(calls))
             except BaseException as error:
                 print(json.dumps(f"{type(error).__name__}: {error}"), flush=True)
                 os._exit(1)

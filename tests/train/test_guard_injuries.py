@@ -1,33 +1,26 @@
 """Each guard speaks up when its failure is put into a real run, and no other one does."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from mfl_adapt_masked_loss.background import Background
-from mfl_adapt_masked_loss.masked_l2 import MaskedL2
-from mfl_adapt_masked_loss.silhouette import Silhouette
-from scaling import Scaling
+from guard_injuries import GUARDS
+from injury import check_injury
 from silent import Silent
 from typer.testing import CliRunner
 
-from mfl_adapt import chain
 from mfl_adapt.cli.app import app
+from mfl_adapt.doctor.folders import read_guards
 from mfl_adapt.images import load_picture
-from mfl_adapt.models.gslrm.frozen import FrozenGSLRM
-from mfl_adapt.train import diffusion, optim, reconstruction
-from mfl_adapt.train import run as run_module
-from mfl_adapt.train.guards import watch
+from mfl_adapt.train import diffusion
 from mfl_adapt.train.guards.stop import GuardError
+from mfl_adapt.train.guards.table import GUARDS as TABLE
 
 # A warning needs five looks after the first step; at this rate nothing heals that soon.
 LOOKED_AT = ("train.lr=1.0e-4", "train.steps=8", "train.guards.every=1", "train.sample_every=100",
              "train.save_every=100")  # fmt: skip
-WHITE_SH = 0.5 / 0.28209
 
 
 class EnoughError(Exception):
@@ -65,145 +58,21 @@ def findings(small_run, tmp_path):
     return run
 
 
-def codes(rows: list[dict]) -> list[str]:
-    return [row["code"] for row in rows]
-
-
 def test_a_sound_run_has_no_findings(findings, tmp_path):
     assert findings() == []
     assert not (tmp_path / "runs" / "quickstart" / "guards.jsonl").exists()
 
 
-def injure_gaussians(monkeypatch, change):
-    real = FrozenGSLRM.reconstruct
-    monkeypatch.setattr(
-        FrozenGSLRM, "reconstruct", lambda self, rgb, cameras: change(real(self, rgb, cameras))
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "change"),
-    [
-        ("MFL111", lambda scene: replace(scene, means=scene.means * 5)),
-        ("MFL112", lambda scene: replace(scene, opacities=scene.opacities * 0.01)),
-        ("MFL113", lambda scene: replace(scene, sh=scene.sh * 0 + WHITE_SH)),
-    ],
-)
-def test_gaussians_that_left_vanished_or_turned_white(findings, monkeypatch, code, change):
-    injure_gaussians(monkeypatch, change)
-    (row,) = findings()
-    assert (row["code"], row["step"], row["severity"]) == (code, 6, "warning")
-    assert row["picture"] == f"guards/step-000006-{code}.png"
-
-
-def injure_renders(monkeypatch, change):
-    real = reconstruction.render
-
-    def render(*arguments, **options):
-        drawn = real(*arguments, **options)
-        return drawn._replace(rgb=change(drawn.rgb))
-
-    monkeypatch.setattr(reconstruction, "render", render)
-
-
-def smear(rgb):
-    """Average over 25 x 25 pixels."""
-    flat = rgb.flatten(0, 1)
-    return F.avg_pool2d(flat, 25, 1, 12, count_include_pad=False).unflatten(0, rgb.shape[:2])
-
-
-@pytest.mark.parametrize(
-    ("code", "change"),
-    [("MFL114", lambda rgb: 0.4 + 0.01 * (rgb - 0.4)), ("MFL115", smear)],
-)
-def test_renders_of_one_colour_or_without_edges(findings, monkeypatch, code, change):
-    injure_renders(monkeypatch, change)
-    assert codes(findings()) == [code]
-
-
-def test_masks_that_cover_too_much(findings, monkeypatch):
-    conform = chain.conform
-
-    def cover(sample, contract):
-        sample = conform(sample, contract)
-        mask = np.zeros_like(sample.views[0].mask)
-        mask[:, : mask.shape[1] * 3 // 4] = 255
-        return replace(sample, views=tuple(replace(view, mask=mask) for view in sample.views))
-
-    monkeypatch.setattr(chain, "conform", cover)
-    # The doctor sees them too, and would not let the run begin.
-    monkeypatch.setattr(run_module, "build_checks", lambda host: [])
-    assert codes(findings()) == ["MFL110"]
-
-
-def injure_loss(monkeypatch, loss, change):
-    real = loss.__call__
-
-    def call(self, pred, target, mask, context):
-        return change(real(self, pred, target, mask, context), pred, context.step)
-
-    monkeypatch.setattr(loss, "__call__", call)
-
-
-def test_a_loss_that_is_not_a_number(findings, monkeypatch):
-    injure_loss(monkeypatch, MaskedL2, lambda x, _, step: x * float("nan") if step == 2 else x)
-    (row,) = findings(stops=True)
-    assert (row["code"], row["step"], row["value"]) == ("MFL103", 3, "nan")
-    assert row["where"] == "losses.masked_loss.masked_l2"
-    assert row["picture"] == "guards/step-000003-MFL103.png"
-
-
-def test_a_gradient_that_is_not_a_number(findings, monkeypatch):
-    # The value is finite; the derivative of a root at 0 is not.
-    injure_loss(monkeypatch, MaskedL2, lambda x, pred, _: x + (0 * pred).sum().sqrt())
-    assert codes(findings(stops=True)) == ["MFL104"]
-
-
-def test_no_gradient_at_all(findings, monkeypatch):
-    injure_gaussians(monkeypatch, lambda scene: replace(scene, opacities=scene.opacities * 0))
-    (row,) = findings(stops=True)
-    assert (row["code"], row["step"], row["value"]) == ("MFL105", 1, "0 everywhere")
-
-
-def test_losses_that_are_all_detached(findings, monkeypatch):
-    for loss in (MaskedL2, Background, Silhouette):
-        injure_loss(monkeypatch, loss, lambda x, *_: x.detach())
-    assert codes(findings(stops=True)) == ["MFL105"]
-
-
-def test_one_loss_that_is_detached(findings, monkeypatch):
-    injure_loss(monkeypatch, Background, lambda x, *_: x.detach())
-    (row,) = findings()
-    assert (row["code"], row["where"]) == ("MFL109", "losses.masked_loss.background")
-
-
-def test_a_rate_of_zero(findings, monkeypatch):
-    monkeypatch.setattr(optim, "warmup_cosine", lambda step, **_: float(step < 2))
-    (row,) = findings(stops=True)
-    assert (row["code"], row["step"]) == ("MFL106", 3)
-
-
-def test_a_gradient_that_jumps(findings, monkeypatch):
-    monkeypatch.setattr(watch, "LEAST_KNOWN", 3)
-    injure_loss(monkeypatch, MaskedL2, lambda x, _, step: x * (1e4 if step == 4 else 1))
-    (row,) = findings()
-    assert (row["code"], row["step"]) == ("MFL107", 5)
-
-
-def test_steps_that_are_thrown_away(findings, monkeypatch):
-    class Overflowing(Scaling):
-        """A factor that overflows again after each step that went well."""
-
-        def __init__(self):
-            super().__init__()
-            self.scaler = torch.amp.GradScaler(
-                "cpu", init_scale=2.0**127, growth_factor=2.0, growth_interval=1
-            )
-
-    monkeypatch.setattr(watch, "LEAST_TRIES", 4)
-    monkeypatch.setattr(run_module, "build_accelerator", lambda device, precision: Overflowing())
-    monkeypatch.setattr(reconstruction, "open_shards", lambda *_: None)
-    assert codes(findings()) == ["MFL108"]
+@pytest.mark.parametrize("injury", GUARDS, ids=str)
+def test_a_guard_speaks_up_and_no_other_does(findings, tmp_path, monkeypatch, injury):
+    injury.injure(monkeypatch)
+    (row,) = findings(stops=injury.severity == "law")
+    # What the doctor says of such a run later.
+    found = [asdict(one) for one in read_guards(tmp_path / "runs" / "quickstart")]
+    check_injury(injury, found)
+    pictured = next(one.picture for one in TABLE if one.code == injury.code)
+    name = f"guards/step-{row['step']:06d}-{injury.code}.png"
+    assert row["picture"] == (name if pictured else None)
 
 
 def test_views_that_are_all_white(views_run, monkeypatch):

@@ -168,13 +168,22 @@ def test_the_user_turns_guards_off_and_up():
         stopping.take_step(number, SOUND | BROKEN["MFL113"], {})
     for number in range(2, 9):
         off.take_step(number, SOUND | BROKEN["MFL113"], {})
-    assert codes(off) == []
+    # What nobody is told explains nothing.
+    assert codes(off) == ["MFL114"]
     with pytest.raises(GuardError, match=r"train: MFL113: .* at step 6, got 1\.0% of") as caught:
         stopping.take_step(6, SOUND | BROKEN["MFL113"], {})
     assert caught.value.finding.severity == "law"
     for key in ("off", "stop"):
         with pytest.raises(ConfigError, match=rf"train\.guards\.{key}: .* got MFL103\. Known: MFL"):
             check_codes(Guards(**{key: ("MFL103",)}))
+
+
+def test_a_mask_of_an_odd_size_hides_no_collapse():
+    for off, found in (((), ["MFL110", "MFL113"]), (("MFL110",), ["MFL113"])):
+        watch = make_watch(off=off)
+        for number in range(2, 9):
+            watch.take_step(number, SOUND | BROKEN["MFL113"] | {"mask_share": 0.45}, {})
+        assert codes(watch) == found
 
 
 def test_what_is_remembered_comes_back():

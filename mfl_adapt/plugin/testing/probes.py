@@ -7,6 +7,7 @@ cut by the frame: what a frame does not show, nobody can ask a stage for.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,9 +37,23 @@ class Probe:
     world: Similarity
 
 
-@cache
 def make_probe(kind: Kind = "raw") -> Probe:
-    """Draw a probe: ``raw`` as recorded, ``slots`` by FaceLift's cameras."""
+    """Draw a probe: ``raw`` as recorded, ``slots`` by FaceLift's cameras.
+
+    Its sample is the caller's own: a plugin that edits what it is given spoils no other's.
+    """
+    drawn = _draw_probe(kind)
+    return replace(drawn, sample=copy_of(drawn.sample))
+
+
+def copy_of(sample: Sample) -> Sample:
+    """The same sample with arrays of its own, so that an edit does no harm to other rules."""
+    copy: Sample = pickle.loads(pickle.dumps(sample))
+    return copy
+
+
+@cache
+def _draw_probe(kind: Kind) -> Probe:
     from mfl_adapt.cameras import facelift_slots, lab_rig, similarity
     from mfl_adapt.images import RawView, begin_sample
     from mfl_adapt.synth import make_scene, render_scene, scene_seed
@@ -71,17 +86,18 @@ def make_probe(kind: Kind = "raw") -> Probe:
 
 
 def spoiled(sample: Sample) -> dict[str, Sample]:
-    """Samples that a stage may refuse, by what is wrong with them."""
+    """Samples that a stage may refuse, by what is wrong with them; each has its own arrays."""
     empty = [replace(v, mask=np.zeros(v.rgb.shape[:2], np.uint8)) for v in sample.views]
     whole = [replace(v, mask=np.full(v.rgb.shape[:2], 255, np.uint8)) for v in sample.views]
     bare = [replace(v, mask=None) for v in sample.views]
-    return {
+    found = {
         "a sample without masks": replace(sample, views=tuple(bare)),
         "a sample of empty masks": replace(sample, views=tuple(empty)),
         "a sample of whole masks": replace(sample, views=tuple(whole)),
         "a sample of one view": replace(sample, views=sample.views[:1]),
         "a sample with one mask missing": replace(sample, views=(bare[0], *sample.views[1:])),
     }
+    return {what: copy_of(one) for what, one in found.items()}
 
 
 def ring(num_views: int) -> Cameras:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from mfl_adapt.errors import MflAdaptError
 from mfl_adapt.plugin.testing.outcome import leave_unchecked
-from mfl_adapt.plugin.testing.probes import Kind, Probe, make_probe
+from mfl_adapt.plugin.testing.probes import Kind, Probe, copy_of, make_probe
 from mfl_adapt.plugin.testing.rule import Case
 
 if TYPE_CHECKING:
@@ -38,9 +37,3 @@ def worked(case: Case) -> Worked:
 
     results: Worked = case.once("worked", run)
     return results
-
-
-def copy_of(sample: Sample) -> Sample:
-    """The same sample with arrays of its own, so that an edit does no harm to other rules."""
-    copy: Sample = pickle.loads(pickle.dumps(sample))
-    return copy

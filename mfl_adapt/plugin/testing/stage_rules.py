@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfl_adapt.plugin.specs import CameraNormalizerSpec, PreprocessorSpec
 from mfl_adapt.plugin.testing.outcome import fail, require
-from mfl_adapt.plugin.testing.probes import make_probe, spoiled
+from mfl_adapt.plugin.testing.probes import copy_of, make_probe, spoiled
 from mfl_adapt.plugin.testing.rule import Case, Rule, check_refusal
-from mfl_adapt.plugin.testing.stage_probing import copy_of, worked
+from mfl_adapt.plugin.testing.stage_probing import worked
 from mfl_adapt.plugin.testing.stage_views import check_geometry, check_masks, check_round_trip
 from mfl_adapt.plugin.testing.well_formed import check_sample, fingerprint
 from mfl_adapt.plugin.testing.worker import apply_away

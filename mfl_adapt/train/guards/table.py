@@ -41,7 +41,7 @@ class Guard(NamedTuple):
         )
 
 
-_SMALLER_STEPS = "Lower train.lr, or use --set train.precision=fp32."
+_SMALLER_STEPS = "Lower train.lr; where train.precision is bf16 or fp16, try fp32 too."
 _LOOK_AT_CAMERAS = (
     "Run mfl-adapt doctor on the data: cameras and pictures that disagree do this. If they agree, "
     "lower train.lr."

@@ -176,7 +176,10 @@ class Watch:
         explained = False
         for guard, broken, value in self._judge(number, measures):
             shows = broken and not explained
-            explained = explained or broken
+            # A collapse has one cause. What nobody is told explains nothing, and a mask of an odd
+            # size is no reason to turn white.
+            causes = guard is not table.MASK_SHARE and guard.code not in self._chosen.off
+            explained = explained or (broken and causes)
             self._rows[guard.code] = self._rows.get(guard.code, 0) + 1 if shows else 0
             if self._rows[guard.code] >= needed:
                 self._say(guard, number, "train", value)
