@@ -58,6 +58,11 @@ def find_source(source: str | Path, beside: Path | None = None) -> Path:
         return (beside or Path()) / Path(text).expanduser()
     presets = {preset.name: preset.path for preset in list_presets()}
     if text not in presets:
+        if Path(text).is_dir():
+            raise ConfigError(
+                f"configuration: expected a preset or the path of a .yaml file, got the folder "
+                f"{text!r}. Name a dataset with --data {text}."
+            )
         raise ConfigError(
             f"configuration: expected a preset or the path of a .yaml file, got {text!r}. "
             f"{did_you_mean(text, presets)}"

@@ -196,7 +196,8 @@ def _blocks(runs: Sequence[list[int]], validation: float, gap: float) -> Split:
             raise DataError(
                 f"data.split: expected samples left to train on beside {num_held} for validation "
                 f"and a gap of {num_gap}, got {len(run)} samples in all. Lower "
-                f"data.split.validation or gap, or set data.split.by to session."
+                f"data.split.validation or gap, or set data.split.by to session.",
+                code="MFL036",
             )
         train += run[:num_train]
         held += run[-num_held:]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from mfl_adapt.config import list_presets
+from mfl_adapt.errors import ConfigError
 
 Kind = Literal["config", "data", "adapter", "run", "machine"]
 
@@ -21,17 +22,27 @@ def tell_kind(text: str) -> Kind:
         text: ``machine``, the name of a preset, or a path.
 
     Returns:
-        The kind; ``config`` for whatever does not exist, which loading it will say.
+        The kind; ``config`` for a configuration that is not there, which loading it will say.
+
+    Raises:
+        ConfigError: If there is nothing of that name.
     """
     if text == MACHINE:
         return "machine"
-    if text in {preset.name for preset in list_presets()}:
+    presets = {preset.name for preset in list_presets()}
+    if text in presets:
         return "config"
     path = Path(text).expanduser()
     if path.is_dir():
         return _kind_of_folder(path)
-    if path.suffix in {".yaml", ".yml"} or not path.exists():
+    if path.suffix in {".yaml", ".yml"}:
         return "config"
+    if not path.exists():
+        raise ConfigError(
+            f"{text}: expected a dataset, an adapter, a run, a .yaml file, a preset or the word "
+            f"{MACHINE}, got nothing of that name. Check the path. Presets: "
+            f"{', '.join(sorted(presets))}."
+        )
     return "adapter" if path.suffix == ".safetensors" else "data"
 
 

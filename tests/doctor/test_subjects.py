@@ -3,6 +3,7 @@
 import pytest
 
 from mfl_adapt.doctor.subjects import tell_kind
+from mfl_adapt.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,13 @@ def test_words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quickstart").mkdir()
     # A folder of that name is meant by ./quickstart.
-    assert [tell_kind(one) for one in ("machine", "quickstart", "./quickstart", "gone")] == [
+    assert [tell_kind(one) for one in ("machine", "quickstart", "./quickstart", "gone.yaml")] == [
         "machine",
         "config",
         "data",
         "config",
     ]
+    with pytest.raises(
+        ConfigError, match=r"^gone: expected a dataset, an adapter"
+    ):
+        tell_kind("gone")
