@@ -129,6 +129,8 @@ def read_json(path: Path, *, holds: str = "", advice: str = "Check the path.") -
     except (OSError, ValueError, RecursionError) as error:
         wanted = f"a JSON file of {holds}" if holds else "a JSON file"
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, UnicodeDecodeError):
+            reason = "bytes that are no text in UTF-8"
         raise DataError(f"{path}: expected {wanted}, got {reason}. {advice}") from error
 
 

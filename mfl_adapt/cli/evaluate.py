@@ -46,6 +46,9 @@ def evaluate(
     """Print the scores of white, mean colour, frozen base and adapted model."""
     import json
 
+    from mfl_adapt.evaluate.stored_scores import check_run
+
+    check_run(run)
     chosen = read_adapters(adapters or [str(run / "adapter")])
     flags = {
         "data.path": None if data is None else str(data),

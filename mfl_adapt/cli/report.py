@@ -26,7 +26,7 @@ def report(
     ] = None,
     scenes: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Scenes to measure on; default 4, of views 2."),
+        typer.Option(metavar="N", min=1, help="Scenes to measure on; default 6, of views 2."),
     ] = None,
     quick: Annotated[
         bool,

@@ -3,6 +3,7 @@
 from mfl_adapt.config.claims import claim_slots
 from mfl_adapt.config.components import step_slot, validate_components
 from mfl_adapt.config.dumping import describe_origins, dump_config, to_plain
+from mfl_adapt.config.idle import IDLE_KEYS, LOCATIONS, is_below
 from mfl_adapt.config.layers import Keys, Layer, Origin
 from mfl_adapt.config.loading import LoadedConfig, load_config, load_recorded
 from mfl_adapt.config.models import LossSchedule, LossTerm, RunConfig
@@ -10,6 +11,8 @@ from mfl_adapt.config.presets import Preset, list_presets, presets_folder
 from mfl_adapt.config.recorded import is_shortened, shorten_paths
 
 __all__ = [
+    "IDLE_KEYS",
+    "LOCATIONS",
     "Keys",
     "Layer",
     "LoadedConfig",
@@ -21,6 +24,7 @@ __all__ = [
     "claim_slots",
     "describe_origins",
     "dump_config",
+    "is_below",
     "is_shortened",
     "list_presets",
     "load_config",

@@ -14,11 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from mfl_adapt.errors import DataError
+from mfl_adapt.evaluate.causes import Causes, find_causes
 from mfl_adapt.evaluate.intervals import FEW_SCENES, LEVEL, Interval, bootstrap_means
 from mfl_adapt.evaluate.scores import (
     MEASURES,
     Scores,
     average,
+    count,
     gain_db,
     header,
     number_or_none,
@@ -27,7 +29,6 @@ from mfl_adapt.evaluate.scores import (
     to_brackets,
     to_line,
 )
-from mfl_adapt.evaluate.settings import Change, find_changes
 from mfl_adapt.evaluate.stored_scores import StoredScores
 
 Verdict = Literal["better", "worse", "within noise", "too few scenes"]
@@ -44,7 +45,7 @@ class Difference:
         means: Mean of run minus reference, by measure.
         intervals: Of these means; a measure without one is left out.
         verdicts: What each interval means, by measure; that of the foreground PSNR decides.
-        changes: Settings that differ; None if those of one run are not known.
+        causes: What else differs; None if the settings of one run are not known.
         same_data: Whether the whole datasets, training scenes included, are the same.
         fair: Whether both kept the scenes from training, or both trained on them.
     """
@@ -53,7 +54,7 @@ class Difference:
     means: Mapping[str, float]
     intervals: Mapping[str, Interval]
     verdicts: Mapping[str, Verdict]
-    changes: tuple[Change, ...] | None
+    causes: Causes | None
     same_data: bool
     fair: bool
 
@@ -64,19 +65,8 @@ class Difference:
 
     def notes(self) -> list[str]:
         """Say what the difference may not be put down to."""
-        said = []
-        if self.changes is None:
-            said.append("settings unknown: a file of scores holds none")
-        elif not self.changes:
-            said.append("no setting differs")
-        else:
-            listed = "; ".join(map(str, self.changes))
-            said.append(f"differs in {listed}")
-            if len(self.changes) > 1:
-                said.append(
-                    f"{len(self.changes)} settings differ, so that no one of them can be credited "
-                    "with the difference"
-                )
+        unknown = ["settings unknown: a file of scores holds none"]
+        said = unknown if self.causes is None else self.causes.notes()
         if not self.fair:
             said.append("one of the two trained on these scenes, the other did not")
         if not self.same_data:
@@ -85,7 +75,6 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        changes = self.changes
         return {
             "run": self.name,
             "mean": {name: number_or_none(value) for name, value in self.means.items()},
@@ -94,9 +83,7 @@ class Difference:
             "verdicts": dict(self.verdicts),
             "same_data": self.same_data,
             "equally_unseen": self.fair,
-            "settings": None
-            if changes is None
-            else [{"key": c.key, "reference": c.reference, "run": c.other} for c in changes],
+            **({"settings": None} if self.causes is None else self.causes.to_json()),
         }
 
 
@@ -139,10 +126,13 @@ class Comparison:
 
     def table(self) -> str:
         """Return scores, differences, verdicts and what weakens them, as lines of text."""
-        rest = f"; {self.left_out} scenes that not all share are left out" if self.left_out else ""
+        verb = "is" if self.left_out == 1 else "are"
+        rest = f"; {count(self.left_out, 'scene')} that not all share {verb} left out"
+        rest = rest if self.left_out else ""
         wide = max(map(len, self.rows))
         lines = [
-            f"held-out views of {len(self.scenes)} scenes that all runs were scored on{rest}",
+            f"held-out views of {count(len(self.scenes), 'scene')} that all runs were scored on"
+            f"{rest}",
             f"{header(wide)}  {'gain':>9}  {'own domain':>10}",
         ]
         for name, scores in self.rows.items():
@@ -244,13 +234,12 @@ def _difference(
     means = np.divide(sums, counts, out=np.full(len(MEASURES), np.nan), where=counts > 0)
     by_measure = dict(zip(MEASURES, bounds, strict=True))
     seen = dict(zip(MEASURES, map(int, counts), strict=True))
-    known = reference.settings is not None and run.settings is not None
     return Difference(
         name=run.name,
         means=dict(zip(MEASURES, map(float, means), strict=True)),
         intervals={name: pair for name, pair in by_measure.items() if pair is not None},
         verdicts={name: judge(pair, seen[name]) for name, pair in by_measure.items()},
-        changes=find_changes(reference.settings or {}, run.settings or {}) if known else None,
+        causes=find_causes(reference, run),
         same_data=reference.fingerprint == run.fingerprint,
         fair=reference.scenes_held_out == run.scenes_held_out,
     )

@@ -12,6 +12,7 @@ from mfl_adapt.evaluate.scores import (
     Intervals,
     PerScene,
     Scores,
+    count,
     gain_db,
     header,
     number_or_none,
@@ -21,6 +22,7 @@ from mfl_adapt.evaluate.scores import (
 )
 
 if TYPE_CHECKING:
+    from mfl_adapt.evaluate.groups import Groups
     from mfl_adapt.evaluate.leave_one import LeaveOneOut
     from mfl_adapt.evaluate.retention import Retention
 
@@ -43,6 +45,7 @@ class Evaluation:
         intervals: By predictor, 95 % over scenes; ``gain`` is adapted above frozen base.
         retention: What the adapter costs on the base's own domain; None if nobody asked.
         fingerprint: Of the dataset; empty if nobody took it.
+        groups: Names of the cameras, sessions and animals trained on and scored on, by kind.
         digests: By scene, of the held-out pictures that were compared with.
         left_out: Scores with one camera, session or animal left out at a time; None if nobody
             asked.
@@ -58,6 +61,7 @@ class Evaluation:
     intervals: Intervals = field(default_factory=dict)
     retention: Retention | None = None
     fingerprint: str = ""
+    groups: Groups = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     left_out: LeaveOneOut | None = None
 
@@ -95,22 +99,25 @@ class Evaluation:
             "input_view_scores": rows_to_json(self.input_rows),
             "retention": None if self.retention is None else self.retention.to_json(),
             **({} if self.left_out is None else {"leave_one_out": self.left_out.to_json()}),
+            "groups": {kind: dict(one) for kind, one in self.groups.items()},
             "digests": dict(self.digests),
             "per_scene": {name: rows_to_json(scenes) for name, scenes in self.per_scene.items()},
         }
 
     def table(self) -> str:
         """Return the scores as lines of text: held-out views first, then the input views."""
-        kind = "held-out scenes" if self.scenes_held_out else "scenes that training saw"
+        kind = count(self.scenes, "held-out scene" if self.scenes_held_out else "scene")
+        kind += "" if self.scenes_held_out else " that training saw"
         wide = max(12, *map(len, self.rows))
         room = bool(self.intervals)
-        lines = [f"{self.views} held-out views of {self.scenes} {kind}"]
+        lines = [f"{count(self.views, 'held-out view')} of {kind}"]
         lines += [header(wide, intervals=room)]
         for name, scores in self.rows.items():
             interval = self.intervals.get(name, {}).get("foreground_psnr_db")
             lines.append(to_line(name, scores, wide, interval, room=room))
         if self.input_rows:
-            lines += [f"{self.input_views} input views, which the model was shown: no evidence"]
+            shown = count(self.input_views, "input view")
+            lines += [f"{shown}, which the model was shown: no evidence"]
             lines += [
                 to_line(name, scores, wide, room=room) for name, scores in self.input_rows.items()
             ]
@@ -129,7 +136,7 @@ class Evaluation:
         ]
         if interval is not None:
             few = (
-                f"; from {self.scenes} scenes, too few to decide"
+                f"; from {count(self.scenes, 'scene')}, too few to decide"
                 if self.scenes < FEW_SCENES
                 else ""
             )

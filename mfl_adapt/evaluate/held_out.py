@@ -11,6 +11,7 @@ from torch import Tensor
 from mfl_adapt.adapter import Switchable
 from mfl_adapt.data.collate import collate, collate_views
 from mfl_adapt.evaluate.evaluation import Evaluation
+from mfl_adapt.evaluate.groups import find_groups
 from mfl_adapt.evaluate.scores import Scores, average, find_intervals
 from mfl_adapt.images import digest_views
 from mfl_adapt.metrics import foreground_psnr, mask_iou, mean_colour, psnr, ssim
@@ -217,6 +218,7 @@ def summarize(samples: Sequence[Sample], data: OpenData, measured: Measured) -> 
         input_views=_count_views(measured.inputs),
         input_rows=average(to_per_scene(samples, measured.inputs)),
         intervals=find_intervals(per_scene),
+        groups=find_groups(samples, data),
         digests={sample.id: _digest_targets(sample, data) for sample in samples},
     )
 

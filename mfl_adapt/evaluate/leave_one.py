@@ -3,7 +3,8 @@
 None of this trains. A camera can be left out of the inputs of a network as it is: the others feed
 it, and the picture of the one left out is what it is compared with. A session or an animal can
 only be left out of training; here the scenes of each are scored apart, and it is said which of
-them training saw. ``data.split.leave_out`` keeps those of one's choice from a training.
+them training saw. ``data.split.leave_out`` keeps those of one's choice from a training, and
+``left_out_runs`` gathers runs that did so.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from torch import Tensor
 
 from mfl_adapt.adapter import Switchable
 from mfl_adapt.config import RunConfig
-from mfl_adapt.data import SlotViews
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError
 from mfl_adapt.evaluate.evaluation import Evaluation
+from mfl_adapt.evaluate.groups import Kind, is_of_views, trained_cameras
 from mfl_adapt.evaluate.held_out import Maker, Measures, measure, to_scores
 from mfl_adapt.evaluate.intervals import FEW_SCENES, Interval
 from mfl_adapt.evaluate.kinds import build_maker
@@ -30,6 +31,7 @@ from mfl_adapt.evaluate.scores import (
     PerScene,
     Scores,
     average,
+    count,
     find_intervals,
     gain_db,
     number_or_none,
@@ -39,8 +41,6 @@ from mfl_adapt.evaluate.scores import (
 from mfl_adapt.pipeline import OpenData
 from mfl_adapt.plugin import Base
 from mfl_adapt.types import Cameras, Sample, ViewSplit
-
-Kind = Literal["camera", "session", "animal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class Group:
 
     @property
     def interval_db(self) -> Interval | None:
-        """Interval of the gain in foreground PSNR."""
+        """Interval of the gain in foreground PSNR; None from too few scenes."""
+        if self.scenes < FEW_SCENES:
+            return None
         return find_intervals(self.per_scene).get("gain", {}).get("foreground_psnr_db")
 
     def to_json(self) -> dict[str, Any]:
@@ -92,17 +94,19 @@ class LeaveOneOut:
     Attributes:
         kind: What is left out.
         groups: One by one, in their order of appearance.
+        known: How many there are in the data, those that are not scored included.
     """
 
     kind: Kind
     groups: tuple[Group, ...]
+    known: int
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {"by": self.kind, "groups": [one.to_json() for one in self.groups]}
 
     def table(self) -> str:
-        """Return one line per group, the worst gain of the adapter named below."""
+        """Return one line per group, the worst gain, and what all this does not show."""
         wide = max(len(self.kind), *(len(one.name) for one in self.groups))
         lines = [
             f"one {self.kind} at a time (foreground PSNR)",
@@ -115,17 +119,39 @@ class LeaveOneOut:
                 f"{one.name:<{wide}}  {one.scenes:>6}  {before:>8.2f} dB  {after:>6.2f} dB  "
                 f"{gain_db(one.rows):+.2f} dB{to_brackets(one.interval_db, signed=True)}{note}"
             )
-        worst = min(self.groups, key=lambda one: gain_db(one.rows))
-        lines.append(f"least gain: {gain_db(worst.rows):+.2f} dB, {self.kind} {worst.name}")
+        if len(self.groups) > 1:
+            worst = min(self.groups, key=lambda one: gain_db(one.rows))
+            lines.append(f"least gain: {gain_db(worst.rows):+.2f} dB, {self.kind} {worst.name}")
         few = sum(one.scenes < FEW_SCENES for one in self.groups)
         if few:
-            lines.append(f"{few} of {len(self.groups)} have fewer than {FEW_SCENES} scenes")
-        if self.kind != "camera" and any(one.seen for one in self.groups):
             lines.append(
-                f"to measure on one {self.kind} that training did not see, train with --set "
-                f"data.split.by={self.kind} --set data.split.leave_out=[NAME]"
+                f"{few} of {len(self.groups)} with fewer than {FEW_SCENES} scenes: too few to "
+                "decide, and no interval"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._limits()])
+
+    def _limits(self) -> list[str]:
+        """Say what is no leave-one-out about this, and how to get one."""
+        seen = sum(one.seen for one in self.groups)
+        every = count(len(self.groups), self.kind)
+        if self.kind == "camera":
+            text = (
+                f"training saw {seen} of {every}: here they are left out of the inputs, not out of "
+                "the training"
+            )
+            return [text] if seen else []
+        lines = [
+            f"this is no leave-one-out: one training, which saw {seen or 'none'} of {every} scored"
+        ]
+        if self.known > 1:
+            lines.append(
+                f"for one, train once without each {self.kind}, with --set data.split.by="
+                f"{self.kind} --set data.split.leave_out=[NAME], and gather the runs: mfl-adapt "
+                f"compare RUN RUN ... --leave-one {self.kind}"
+            )
+        else:
+            lines.append(f"the data have one {self.kind} alone, which no training can do without")
+        return lines
 
 
 def leave_one_out(
@@ -184,7 +210,7 @@ def _by_label(kind: Literal["session", "animal"], data: OpenData, found: Evaluat
         )
         for name, scenes in names.items()
     ]
-    return LeaveOneOut(kind, tuple(groups))
+    return LeaveOneOut(kind, tuple(groups), len(trained | names.keys()))
 
 
 @torch.no_grad()
@@ -200,7 +226,7 @@ def _by_camera(
     scores: dict[str, dict[str, dict[str, Scores]]] = {}
     for number, sample in enumerate(samples, start=1):
         usual = data.policy.evaluate(sample.cameras)
-        for split in camera_splits(sample.cameras, usual, fixed=_is_of_views(data)):
+        for split in camera_splits(sample.cameras, usual, fixed=is_of_views(data)):
             batch = collate([sample], [split], data.contract).to(device)
             with adapter.disabled():
                 pictures = {"frozen base": make(sample, batch)}
@@ -212,10 +238,9 @@ def _by_camera(
                     scores.setdefault(name, {}).setdefault(row, {})[sample.id] = one
         if report is not None:
             report(number, len(samples))
-    seen = _trained_cameras(data)
-    return LeaveOneOut(
-        "camera", tuple(Group(name, name in seen, scores[name]) for name in sorted(scores))
-    )
+    seen = trained_cameras(data)
+    groups = tuple(Group(name, name in seen, scores[name]) for name in sorted(scores))
+    return LeaveOneOut("camera", groups, len(seen | scores.keys()))
 
 
 def camera_splits(cameras: Cameras, usual: ViewSplit, *, fixed: bool = False) -> list[ViewSplit]:
@@ -249,20 +274,6 @@ def camera_splits(cameras: Cameras, usual: ViewSplit, *, fixed: bool = False) ->
         if rest:
             passes.append(ViewSplit(tuple(rest), (view,)))
     return passes
-
-
-def _trained_cameras(data: OpenData) -> set[str]:
-    """Names of the cameras whose pictures training may compare with or look at."""
-    names: set[str] = set()
-    for sample in data.samples.pick(data.split.train):
-        hidden = () if _is_of_views(data) else data.policy.evaluate(sample.cameras).targets
-        names |= {view.name for index, view in enumerate(sample.views) if index not in hidden}
-    return names
-
-
-def _is_of_views(data: OpenData) -> bool:
-    """Whether training compares with every view, as that of a model of views does."""
-    return isinstance(data.policy, SlotViews)
 
 
 def _by_view(measured: Measures) -> Iterator[Scores]:

@@ -18,14 +18,16 @@ from mfl_adapt.config import RunConfig
 from mfl_adapt.config.models import Data
 from mfl_adapt.data import PreparedDataset, SlotViews, Split
 from mfl_adapt.errors import DataError, MflAdaptError
+from mfl_adapt.evaluate.asked_home import in_words_of_home
 from mfl_adapt.evaluate.held_out import measure_scenes, to_per_scene
-from mfl_adapt.evaluate.intervals import Interval
+from mfl_adapt.evaluate.intervals import FEW_SCENES, Interval
 from mfl_adapt.evaluate.kinds import build_maker
 from mfl_adapt.evaluate.scores import (
     MODELS,
     PerScene,
     Scores,
     average,
+    count,
     find_intervals,
     gain_db,
     number_or_none,
@@ -58,13 +60,20 @@ class Retention:
         return average(self.per_scene)
 
     @property
+    def scenes(self) -> int:
+        """Number of scenes."""
+        return len(self.per_scene.get("adapted", {}))
+
+    @property
     def change_db(self) -> float:
         """Foreground PSNR of the adapted model above the frozen base; mostly negative."""
         return gain_db(self.rows)
 
     @property
     def interval_db(self) -> Interval | None:
-        """Interval of that change."""
+        """Interval of that change; None from so few scenes that it would be no 95 %."""
+        if self.scenes < FEW_SCENES:
+            return None
         return find_intervals(self.per_scene).get("gain", {}).get("foreground_psnr_db")
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +82,7 @@ class Retention:
             return {"not_measured": self.reason}
         return {
             "domain": self.domain,
-            "scenes": len(self.per_scene["adapted"]),
+            "scenes": self.scenes,
             **{name: scores.to_json() for name, scores in self.rows.items()},
             "change_foreground_db": number_or_none(self.change_db),
             "change_interval_db": None if self.interval_db is None else list(self.interval_db),
@@ -84,10 +93,11 @@ class Retention:
         if self.reason:
             return f"base's own domain: not measured: {self.reason}"
         before, after = (self.rows[name].foreground_psnr_db for name in MODELS)
+        few = "; too few scenes to decide" if self.scenes < FEW_SCENES else ""
         return (
-            f"base's own domain ({self.domain}, {len(self.per_scene['adapted'])} scenes): "
+            f"base's own domain ({self.domain}, {count(self.scenes, 'scene')}): "
             f"foreground {before:.2f} -> {after:.2f} dB with the adapter, {self.change_db:+.2f} dB"
-            f"{to_brackets(self.interval_db, signed=True)}"
+            f"{to_brackets(self.interval_db, signed=True)}{few}"
         )
 
 
@@ -97,6 +107,8 @@ def measure_retention(
     config: RunConfig,
     host: PluginHost,
     report: Callable[[int, int], None] | None = None,
+    *,
+    asked: str | None = None,
 ) -> Retention:
     """Score a base on its own domain, with and without its adapter.
 
@@ -107,20 +119,37 @@ def measure_retention(
             ``evaluate.home`` may name data.
         host: The active plugins.
         report: Called with scenes done and scenes in all.
+        asked: How the user named the data of that domain (``--home``), or an empty text if the
+            base's own are to be used. None keeps every error as a reason, so that the end of a
+            training loses nothing.
 
     Returns:
-        The scores; or the reason why there are none, as that is no reason to lose a run.
+        The scores; or the reason why there are none: nobody wants any, or nobody named data and
+        the base has none that can be opened here.
+
+    Raises:
+        MflAdaptError: If data that the user named cannot be used, or measuring fails; never
+            where ``asked`` is None.
     """
     if config.evaluate.retention == 0:
         return Retention(reason="evaluate.retention is 0")
     try:
         name, data = open_home(base, config, host)
-        samples = tuple(data.samples)
-        log.info("evaluate: %d scenes of the base's own domain, %s", len(samples), name)
+    except MflAdaptError as error:
+        if asked:
+            worded = in_words_of_home(error, asked)
+            raise worded from error
+        return Retention(reason=" ".join(str(error).split()))
+    samples = tuple(data.samples)
+    log.info("evaluate: %s of the base's own domain, %s", count(len(samples), "scene"), name)
+    try:
         make = build_maker(base, config, data.contract.background)
         device = next(base.module.parameters()).device
         measured = measure_scenes(samples, data, adapter, make, device=device, report=report)
     except MflAdaptError as error:
+        if asked is not None:
+            worded = in_words_of_home(error, asked or "base's own domain")
+            raise worded from error
         return Retention(reason=" ".join(str(error).split()))
     return Retention(name, to_per_scene(samples, measured.held_out))
 

@@ -113,6 +113,11 @@ def to_brackets(interval: Interval | None, *, signed: bool = False) -> str:
     return f" [{low}, {high}]"
 
 
+def count(how_many: int, thing: str) -> str:
+    """Word a number of things."""
+    return f"{how_many} {thing}{'' if how_many == 1 else 's'}"
+
+
 def rows_to_json(rows: Mapping[str, Scores]) -> dict[str, Any]:
     """Return rows of scores as plain JSON values."""
     return {name: scores.to_json() for name, scores in rows.items()}

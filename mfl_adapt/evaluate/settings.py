@@ -1,4 +1,4 @@
-"""Which settings decide a run, and in which of them two runs differ."""
+"""The settings of a run, and in which of them two runs differ."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from mfl_adapt.config import RunConfig, to_plain
 from mfl_adapt.config.models import COMPONENT_KEYS
 from mfl_adapt.config.yaml_file import read_layer
 
-# What changes no weight: names, places, how often a run says something. Plugins count where the
-# sections name their components.
-_IDLE = ("name", "output", "plugins", "data.cache", "data.reader.cache", "data.reader.workers")
-_IDLE_TRAIN = ("log_every", "sample_every", "save_every")
+# What differs between any two runs.
+_NAMES = ("name", "output")
 
 _UNSET = "not set"
 
@@ -27,27 +25,32 @@ class Change:
         key: Dotted key; of a component that was exchanged, its section.
         reference: Its value in the reference.
         other: Its value in the other run.
+        is_input: Whether it is no setting, but something that the run was given.
     """
 
     key: str
     reference: Any
     other: Any
+    is_input: bool = False
 
     def __str__(self) -> str:
         """Return one short text."""
         return f"{self.key} {_show(self.reference)} -> {_show(self.other)}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"key": self.key, "reference": self.reference, "run": self.other}
+
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """Read what decides a run, by dotted key; a key that an older run lacks has its default.
+    """Read the settings of a run by dotted key; one that an older run lacks has its default.
 
     Raises:
         ConfigError: If the file cannot be read.
     """
-    defaults = dict(_leaves(to_plain(RunConfig())))
-    present = dict(_leaves(read_layer(file, "file").data))
-    idle = {*_IDLE, *(f"train.{name}" for name in _IDLE_TRAIN)}
-    return {key: value for key, value in (defaults | present).items() if key not in idle}
+    defaults = dict(leaves(to_plain(RunConfig())))
+    present = dict(leaves(read_layer(file, "file").data))
+    return {key: value for key, value in (defaults | present).items() if key not in _NAMES}
 
 
 def find_changes(reference: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -78,10 +81,10 @@ def _show(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Walk over the plain values of a configuration; a list is one value."""
     if isinstance(value, Mapping) and (value or not key):
         for name, inner in value.items():
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
+            yield from leaves(inner, f"{key}.{name}" if key else str(name))
     else:
         yield key, value

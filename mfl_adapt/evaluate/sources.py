@@ -25,7 +25,7 @@ from mfl_adapt.data import fingerprint
 from mfl_adapt.errors import DataError, MflAdaptError, PluginError
 from mfl_adapt.evaluate.evaluation import Evaluation
 from mfl_adapt.evaluate.kinds import evaluate_any
-from mfl_adapt.evaluate.scores import Scores, header, rows_to_json, to_line
+from mfl_adapt.evaluate.scores import Scores, count, header, rows_to_json, to_line
 from mfl_adapt.pipeline import OpenData, open_data
 from mfl_adapt.plugin import Base
 from mfl_adapt.plugin.registry import PluginHost, load_plugins
@@ -109,8 +109,9 @@ def to_table(found: Sequence[SourceScores]) -> str:
         if one.reason:
             lines.append(f"{one.name:<{wide}}  not measured: {one.reason}")
             continue
-        kind = "held-out scenes" if one.scenes_held_out else "scenes that training saw"
-        lines.append(f"{one.name:<{wide}}  {one.views} held-out views of {one.scenes} {kind}")
+        kind = count(one.scenes, "held-out scene" if one.scenes_held_out else "scene")
+        kind += "" if one.scenes_held_out else " that training saw"
+        lines.append(f"{one.name:<{wide}}  {count(one.views, 'held-out view')} of {kind}")
         lines += [to_line(name, scores, wide) for name, scores in one.rows.items()]
     return "\n".join(lines)
 

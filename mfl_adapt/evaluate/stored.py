@@ -10,9 +10,11 @@ from pathlib import Path
 from mfl_adapt.adapter import AdapterChoice, AllAdapters, load_several
 from mfl_adapt.config import LoadedConfig, validate_components
 from mfl_adapt.data import fingerprint
+from mfl_adapt.evaluate.asked_home import check_home, word_home
 from mfl_adapt.evaluate.evaluation import Evaluation
+from mfl_adapt.evaluate.groups import Kind
 from mfl_adapt.evaluate.kinds import evaluate_any
-from mfl_adapt.evaluate.leave_one import Kind, leave_one_out
+from mfl_adapt.evaluate.leave_one import leave_one_out
 from mfl_adapt.evaluate.retention import measure_retention
 from mfl_adapt.evaluate.sources import Report
 from mfl_adapt.pipeline import open_data, open_for_training
@@ -42,6 +44,7 @@ def evaluate_adapter(
         MflAdaptError: If configuration, data, weights or adapter cannot be used.
     """
     validate_components(loaded, host)
+    check_home(loaded)
     config = loaded.config
     base = open_for_training(config, host)
     load_several(base, adapters, host)
@@ -52,7 +55,9 @@ def evaluate_adapter(
         counted = _counted(report, "leave one")
         apart = leave_one_out(leave_one, base, adapter, data, config, found, counted)
         found = replace(found, left_out=apart)
-    cost = measure_retention(base, adapter, config, host, _counted(report, "home"))
+    asked = word_home(loaded)
+    counted = _counted(report, "home")
+    cost = measure_retention(base, adapter, config, host, counted, asked=asked)
     return replace(found, retention=cost, fingerprint=fingerprint(data.samples))
 
 

@@ -15,6 +15,7 @@ from mfl_adapt.adapter import AttachedAdapter, load
 from mfl_adapt.config import LoadedConfig, RunConfig, validate_components
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError
+from mfl_adapt.evaluate.asked_home import check_home, is_typed, word_home
 from mfl_adapt.evaluate.kinds import build_maker
 from mfl_adapt.evaluate.strengths import Asked, measure_strengths
 from mfl_adapt.pipeline import OpenData, open_data, open_for_training
@@ -35,6 +36,7 @@ class OpenedRun(NamedTuple):
         base: With the adapter inside.
         adapter: What the run made.
         data: Samples, split and view policy.
+        home: How the user named data of the base's own domain just now; empty if nobody did.
     """
 
     config: RunConfig
@@ -42,6 +44,7 @@ class OpenedRun(NamedTuple):
     base: Base
     adapter: AttachedAdapter
     data: OpenData
+    home: str = ""
 
 
 @dataclass(slots=True)
@@ -99,12 +102,15 @@ class StoredRun:
         """
         loaded, host = self._read()
         validate_components(loaded, host)
+        if is_typed(loaded):
+            check_home(loaded)
         config = loaded.config
         base = open_for_training(config, host)
         # What a stopped run left may do nothing; its curve then shows just that.
         adapter = load(base, self._path / "adapter", host=host, needs_effect=False)
         data = open_data(config, host, base.contract, batches=False)
-        return OpenedRun(config, host, base, adapter, data)
+        home = word_home(loaded) if is_typed(loaded) else ""
+        return OpenedRun(config, host, base, adapter, data, home)
 
     def measure_strengths(self) -> dict[str, Any]:
         """Return gain and cost by strength; see ``strengths.measure_strengths``.

@@ -19,8 +19,9 @@ import torch
 from mfl_adapt.adapter import AttachedAdapter
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import AdapterError, MflAdaptError, RangeError
+from mfl_adapt.evaluate.asked_home import in_words_of_home
 from mfl_adapt.evaluate.held_out import Maker, measure, to_scores
-from mfl_adapt.evaluate.intervals import paired_difference
+from mfl_adapt.evaluate.intervals import FEW_SCENES, paired_difference
 from mfl_adapt.evaluate.kinds import build_maker
 from mfl_adapt.evaluate.retention import open_home
 from mfl_adapt.evaluate.scores import number_or_none
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mfl_adapt.pipeline import OpenData
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
-SCENES = 4
+SCENES = FEW_SCENES
 # A model of views takes tens of steps for every picture that a reconstructor makes in one.
 STRENGTHS_OF_VIEWS = (0.0, 0.5, 1.0, 1.25)
 SCENES_OF_VIEWS = 2
@@ -153,11 +154,15 @@ def score_strengths(
 
 
 def curve_to_json(curve: Curve) -> dict[str, Any]:
-    """Return means over scenes and the change against strength 0, with its 95 % interval."""
+    """Return means over scenes and the change against strength 0.
+
+    The change has its 95 % interval, unless the scenes are so few that they decide nothing.
+    """
     points = []
     for strength, values in curve.items():
         pairs = list(zip(values, curve[0.0], strict=True))
-        interval = paired_difference(values, curve[0.0]) if strength else None
+        enough = strength and len(values) >= FEW_SCENES
+        interval = paired_difference(values, curve[0.0]) if enough else None
         points.append({
             "strength": strength,
             "foreground_psnr_db": number_or_none(_mean(values)),
@@ -191,7 +196,11 @@ def _known_strengths(
 def _measure_home(
     run: OpenedRun, scenes: int, strengths: Sequence[float], report: Report | None
 ) -> dict[str, Any]:
-    """The same on the base's own domain, or why not: that is no reason to lose the rest."""
+    """The same on the base's own domain, or why not: that is no reason to lose the rest.
+
+    Raises:
+        MflAdaptError: If the user named data of that domain just now, and they cannot be used.
+    """
     if run.config.evaluate.retention == 0:
         return {"not_measured": "evaluate.retention is 0"}
     chosen = run.config.evaluate.model_copy(update={"retention": scenes})
@@ -202,6 +211,9 @@ def _measure_home(
         samples = tuple(data.samples)
         curve = score_strengths(run, samples, data, make, strengths, _named(report, "home"))
     except MflAdaptError as error:
+        if run.home:
+            worded = in_words_of_home(error, run.home)
+            raise worded from error
         return {"not_measured": " ".join(str(error).split())}
     return {"domain": name, **curve_to_json(curve)}
 

@@ -51,7 +51,7 @@ def passport(session: Session, steps: int, evaluation: Evaluation | None) -> dic
 def metrics(evaluation: Evaluation) -> Mapping[str, Any]:
     """Scores without the single scenes, for the passport and the model card."""
     # What stands beside the metrics in the passport is not said twice.
-    elsewhere = {"per_scene", "digests", "retention", "fingerprint"}
+    elsewhere = {"per_scene", "digests", "groups", "retention", "fingerprint"}
     return {key: value for key, value in evaluation.to_json().items() if key not in elsewhere}
 
 

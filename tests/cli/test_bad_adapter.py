@@ -19,7 +19,10 @@ def run(empty_folder, finished_run) -> Path:
 
 def test_missing_run_folder(empty_folder):
     message = refuse("evaluate", "gone")
-    assert message == "gone/config.yaml: expected a configuration file, got none. Check the path."
+    assert message == (
+        "gone: expected the folder of a run, got no such folder. Name the folder that mfl-adapt "
+        "train wrote."
+    )
 
 
 def test_a_whole_run_is_evaluated(run):

@@ -30,7 +30,7 @@ def test_train_prints_a_table_and_where_things_are(trained):
     folder, done = trained
     for name in ("white", "mean colour", "frozen base", "adapted"):
         assert re.search(rf"^{name} +\d+\.\d\d dB", done.stdout, re.MULTILINE)
-    assert "2 held-out views of 1 held-out scenes" in done.stdout
+    assert "2 held-out views of 1 held-out scene" in done.stdout
     assert str(folder / "adapter") in done.stdout
     assert re.search(r"^train +2/2 .*masked_l2 \d.*foreground.* dB.* s/it", done.stderr, re.M)
 

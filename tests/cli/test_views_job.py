@@ -31,7 +31,7 @@ def test_train_prints_a_table_with_the_input_copied(trained):
     _, done = trained
     for name in ("white", "mean colour", "copy of the input", "frozen base", "adapted"):
         assert re.search(rf"^{name} +-?\d+\.\d\d dB", done.stdout, re.MULTILINE)
-    assert "5 held-out views of 1 held-out scenes" in done.stdout
+    assert "5 held-out views of 1 held-out scene" in done.stdout
     assert re.search(r"^train +1/1 +min_snr \d\.\d+ +\d+\.\d\d s/it$", done.stderr, re.MULTILINE)
 
 

@@ -56,7 +56,7 @@ def test_a_paired_difference_by_hand(tmp_path):
     assert difference.intervals["foreground_psnr_db"] == pytest.approx((0.5, 0.5))
     assert difference.verdict == "better"
     assert compare(b, a).differences[0].verdict == "worse"
-    assert difference.changes == ()
+    assert difference.causes.changes == ()
     text = found.table()
     assert f"{b} against {a}: better" in text
     assert "no setting differs" in text
@@ -110,11 +110,29 @@ def test_settings_that_differ_are_listed(tmp_path):
     c = write_run(tmp_path / "c", [11.0] * 8, overrides=["train.lr=0.01", "seed=3"])
     found = compare(a, b, c)
     first, second = found.differences
-    assert first.changes == (Change("train.lr", 0.003, 0.01),)
-    assert [change.key for change in second.changes] == ["seed", "train.lr"]
+    assert first.causes.changes == (Change("train.lr", 0.003, 0.01),)
+    assert [change.key for change in second.causes.changes] == ["seed", "train.lr"]
     text = found.table()
     assert "differs in train.lr 0.003 -> 0.01" in text
     assert text.count("2 settings differ, so that no one of them can be credited") == 1
+
+
+def test_what_changes_no_weight_is_no_cause(tmp_path):
+    a = write_run(tmp_path / "a", [10.0] * 8)
+    idle = ["train.keep=5", "train.validate_every=7", "train.guards.every=3", "train.device=cpu"]
+    idle += ["output=elsewhere", "train.log_every=7", "evaluate.retention=3"]
+    b = write_run(tmp_path / "b", [11.0] * 8, overrides=["train.lr=0.01", *idle])
+    (difference,) = compare(a, b).differences
+    assert difference.causes.changes == (Change("train.lr", 0.003, 0.01),)
+    assert {one.key for one in difference.causes.idle} == {
+        *("train.keep", "train.validate_every", "train.guards.every", "train.device"),
+        *("train.log_every", "evaluate.retention"),
+    }
+    text = compare(a, b).table()
+    assert "credited" not in text
+    assert "without changing a weight, differs in" in text
+    only_idle = write_run(tmp_path / "c", [11.0] * 8, overrides=idle)
+    assert "no setting differs that changes a weight" in compare(a, only_idle).table()
 
 
 def test_an_exchanged_component_is_one_change():
@@ -150,7 +168,7 @@ def test_only_scenes_with_the_same_pictures_count(tmp_path):
     assert found.left_out == 1
     assert found.differences[0].means["psnr_db"] == pytest.approx(1.0)
     assert "the datasets differ; only scenes with the same pictures were compared" in found.table()
-    assert "; 1 scenes that not all share are left out" in found.table()
+    assert "; 1 scene that not all share is left out" in found.table()
 
 
 def test_a_run_that_trained_on_the_scenes_is_named(tmp_path):
@@ -164,7 +182,7 @@ def test_a_file_of_scores_has_no_settings(tmp_path):
     file = tmp_path / "other.json"
     file.write_text((a / "evaluation.json").read_text())
     found = compare(a, file)
-    assert found.differences[0].changes is None
+    assert found.differences[0].causes is None
     assert "settings unknown" in found.table()
 
 
@@ -207,8 +225,14 @@ def spoil(folder, change):
         (lambda found: found.pop("digests"), "got no 'digests'"),
         (lambda found: found.pop("per_scene"), "got no 'per_scene'"),
         (lambda found: found["per_scene"].pop("adapted"), "got no 'adapted'"),
-        (lambda found: found.update(per_scene=[1]), "expected the scores of every scene"),
-        (lambda found: found.update(digests=3), "expected the scores of every scene"),
+        (lambda found: found.update(per_scene=[1]), "got per_scene that is a list. Write it again"),
+        (lambda found: found.update(digests=3), "got digests that is a number. Write it again"),
+        (lambda found: found.update(fingerprint=3), "got fingerprint that is a number"),
+        (lambda found: found.update(scenes_held_out="no"), "got scenes_held_out that is a text"),
+        (lambda found: found["per_scene"].update(adapted=None), "got adapted that is null"),
+        (lambda found: found["per_scene"]["adapted"].update(s0=4.5), "scene, got a number"),
+        (lambda found: found["per_scene"]["adapted"].update(s0=[]), "scene, got a list"),
+        (lambda found: found["per_scene"]["adapted"]["s0"].pop("iou"), "got no 'iou'"),
         (
             lambda found: found["per_scene"]["adapted"]["s0"].update(psnr_db="high"),
             "got psnr_db 'high'",
@@ -238,6 +262,13 @@ def test_what_is_no_run(tmp_path):
     (a / "evaluation.json").write_text("{")
     with pytest.raises(DataError, match=r"evaluation.json:1: expected JSON of scores"):
         read_scores(a)
+    (a / "evaluation.json").write_text("[1]")
+    with pytest.raises(DataError, match=r"the scores of every scene, got a list\. Write"):
+        read_scores(a)
+    (a / "evaluation.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="got bytes that are no text in UTF-8") as caught:
+        read_scores(a)
+    assert "codec" not in str(caught.value)
     b = write_run(tmp_path / "b", [10.0] * 2)
     (b / "config.yaml").write_text("[1]")
     with pytest.raises(ConfigError, match="expected keys and values"):

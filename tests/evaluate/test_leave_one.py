@@ -136,28 +136,56 @@ def test_the_table_names_the_least_gain():
         adapted = {str(k): Scores(10.0, 10.0 + one, 0.5, 0.5) for k, one in enumerate(gains)}
         return Group(name, seen, {"frozen base": frozen, "adapted": adapted})
 
-    apart = LeaveOneOut("animal", (group("rat", False, 1.0, 3.0), group("vole", False, 0.5)))
+    rats = (1.0, 3.0, 1.0, 3.0, 1.0, 3.0)
+    apart = LeaveOneOut("animal", (group("rat", False, *rats), group("vole", False, 0.5)), 3)
     lines = apart.table().splitlines()
+    low, high = apart.groups[0].interval_db
+    assert 1.0 <= low < 2.0 < high <= 3.0
     assert lines[2].split() == [
-        "rat",
-        "2",
-        "10.00",
-        "dB",
-        "12.00",
-        "dB",
-        "+2.00",
-        "dB",
-        "[+1.00,",
-        "+3.00]",
+        *("rat", "6", "10.00", "dB", "12.00", "dB", "+2.00", "dB"),
+        *(f"[{low:+.2f},", f"{high:+.2f}]"),
     ]
+    assert lines[3].endswith("+0.50 dB")  # one scene has no interval
     assert lines[4] == "least gain: +0.50 dB, animal vole"
-    assert lines[5] == "2 of 2 have fewer than 6 scenes"
-    assert len(lines) == 6  # nothing was seen, nothing to advise
+    assert lines[5] == "1 of 2 with fewer than 6 scenes: too few to decide, and no interval"
+    assert lines[6] == "this is no leave-one-out: one training, which saw none of 2 animals scored"
+    assert lines[7].endswith("mfl-adapt compare RUN RUN ... --leave-one animal")
     written = apart.to_json()
     assert written["by"] == "animal"
-    assert written["groups"][0]["gain_interval_db"] == [1.0, 3.0]
+    assert written["groups"][0]["gain_interval_db"] == [low, high]
     assert written["groups"][1]["gain_interval_db"] is None
     per_scene = {**apart.groups[0].per_scene, "white": apart.groups[0].per_scene["frozen base"]}
     whole = Evaluation(2, 4, True, average(per_scene), per_scene, left_out=apart)
     assert whole.to_json()["leave_one_out"] == written
     assert "one animal at a time" in whole.table()
+
+
+def test_one_group_alone_has_no_least_and_nothing_to_leave_out():
+    one = {"a": Scores(10.0, 10.0, 0.5, 0.5)}
+    group = Group("monday", True, {"frozen base": one, "adapted": one})
+    text = LeaveOneOut("session", (group,), 1).table()
+    assert "least gain" not in text
+    assert "this is no leave-one-out: one training, which saw 1 of 1 session scored" in text
+    assert "the data have one session alone" in text
+    assert "leave_out=" not in text
+
+
+def test_few_scenes_have_no_interval():
+    few = {str(k): Scores(10.0, 10.0 + k, 0.5, 0.5) for k in range(5)}
+    assert Group("a", False, {"frozen base": few, "adapted": few}).interval_db is None
+    more = few | {"5": Scores(10.0, 15.0, 0.5, 0.5)}
+    assert Group("a", False, {"frozen base": more, "adapted": more}).interval_db == (0.0, 0.0)
+
+
+def test_what_was_trained_and_scored_on_is_written_down(samples, data):
+    found = evaluate(Nothing(CONTRACT), NoAdapter(), data, backend="cpu").to_json()["groups"]
+    assert found["session"] == {"trained": ["monday"], "scored": ["monday", "tuesday"]}
+    assert found["animal"] == {"trained": ["A"], "scored": ["A", "B"]}
+    assert found["camera"] == {
+        "trained": [f"cam_{k:03d}" for k in (0, 2, 3, 4)],
+        "scored": ["cam_001", "cam_005"],
+    }
+    bare = [replace(sample, session="") for sample in samples]
+    other = replace(data, samples=PreparedDataset(bare))
+    found = evaluate(Nothing(CONTRACT), NoAdapter(), other, backend="cpu").groups
+    assert sorted(found) == ["animal", "camera"]

@@ -13,7 +13,8 @@ from mfl_adapt.adapter import attach
 from mfl_adapt.config import load_config
 from mfl_adapt.data import write_dataset
 from mfl_adapt.data.collate import collate
-from mfl_adapt.evaluate import Retention, Scores, measure_retention
+from mfl_adapt.errors import BackendError, DataError
+from mfl_adapt.evaluate import Retention, Scores, measure_retention, retention
 from mfl_adapt.evaluate.retention import open_home
 from mfl_adapt.metrics import foreground_psnr, psnr
 from mfl_adapt.models.mvdiffusion.config import PUBLISHED_CONTRACT, TINY_CONTRACT
@@ -93,12 +94,56 @@ def test_a_record_by_hand():
 
     found = Retention("heads", {"frozen base": scores(20.0), "adapted": scores(18.5)})
     assert found.change_db == -1.5
-    assert found.interval_db == (-1.5, -1.5)
+    assert found.interval_db is None  # an interval from two scenes is no 95 %
     assert found.to_text() == (
         "base's own domain (heads, 2 scenes): foreground 21.00 -> 19.50 dB with the adapter, "
-        "-1.50 dB [-1.50, -1.50]"
+        "-1.50 dB; too few scenes to decide"
     )
+    assert found.to_json()["change_interval_db"] is None
     assert found.to_json()["adapted"]["foreground_psnr_db"] == 19.5
+
+
+def test_six_scenes_have_an_interval():
+    def scores(value):
+        return {str(k): Scores(value, value + k, 0.5, 0.9) for k in range(6)}
+
+    found = Retention("heads", {"frozen base": scores(20.0), "adapted": scores(18.5)})
+    assert found.interval_db == (-1.5, -1.5)
+    assert found.to_text().endswith(
+        "(heads, 6 scenes): foreground 22.50 -> 21.00 dB with the adapter, -1.50 dB [-1.50, -1.50]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "asked", "message"),
+    [
+        (["evaluate.home=nowhere"], "--home", "--home: expected an existing file or folder, got"),
+        (["evaluate.home=few"], "evaluate.home", "evaluate.home: .*at least 8 views, got 5"),
+    ],
+)
+def test_data_that_somebody_named_are_an_error(
+    base, tmp_path, monkeypatch, overrides, asked, message
+):
+    monkeypatch.chdir(tmp_path)
+    write_dataset([render_sample("heads", 0, num_views=5)], tmp_path / "few")
+    with pytest.raises(DataError, match=message):
+        measure_retention(base, NoAdapter(), *settings(*overrides), asked=asked)
+
+
+def test_what_the_base_has_no_data_for_is_a_note_for_all(base):
+    found = measure_retention(base, NoAdapter(), *settings("base.id=facelift.gslrm"), asked="")
+    assert "do not ship with facelift.tiny" in found.reason
+
+
+def test_a_fault_while_measuring_is_no_note(base, monkeypatch):
+    def refuse(*_, **__):
+        raise BackendError("render: expected a device, got none.")
+
+    monkeypatch.setattr(retention, "measure_scenes", refuse)
+    with pytest.raises(BackendError, match="base's own domain: render: expected a device"):
+        measure_retention(base, NoAdapter(), *settings("evaluate.retention=1"), asked="")
+    kept = measure_retention(base, NoAdapter(), *settings("evaluate.retention=1"))
+    assert "expected a device" in kept.reason  # the end of a training loses nothing
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,14 @@ def test_the_gain_is_that_of_the_pictures(data):
     for point, share in ((half, 0.5), (most, 0.75)):
         gain = -20 * math.log10(1 - share)
         assert point["change_db"] == pytest.approx(gain, abs=1e-4)
-        assert point["change_interval_db"] == pytest.approx([gain, gain], abs=1e-4)
+        assert point["change_interval_db"] is None  # from two scenes
         level = none["foreground_psnr_db"] + gain
         assert point["foreground_psnr_db"] == pytest.approx(level, abs=1e-4)
+
+
+def test_six_scenes_have_an_interval_of_their_change():
+    found = strengths.curve_to_json({0.0: [10.0] * 6, 1.0: [12.0] * 6})
+    assert found["points"][1]["change_interval_db"] == pytest.approx([2.0, 2.0])
 
 
 def test_a_scene_without_foreground_does_not_count():

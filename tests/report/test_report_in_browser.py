@@ -26,7 +26,7 @@ def browser():
 def run(tmp_path, monkeypatch):
     made = make_run(tmp_path / "mouse")
     (made / "adapter").mkdir()
-    monkeypatch.setattr(record, "read_header", lambda _: SimpleNamespace(passport=PASSPORT))
+    monkeypatch.setattr(record, "read_intact", lambda _: SimpleNamespace(passport=PASSPORT))
     return made
 
 
@@ -96,7 +96,7 @@ def test_it_fits_a_desk_and_a_phone(browser, run, width, scheme):
 
 def test_a_strangers_run_runs_nothing(browser, run, monkeypatch):
     poison_run(run)
-    monkeypatch.setattr(record, "read_header", lambda _: SimpleNamespace(passport=evil_passport()))
+    monkeypatch.setattr(record, "read_intact", lambda _: SimpleNamespace(passport=evil_passport()))
     curve = Measurer().curve | {"note": EVIL}
     open_report(browser, run, Measurer(curve=curve))
     assert browser.execute_script("return window.owned === undefined")

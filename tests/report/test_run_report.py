@@ -57,7 +57,7 @@ def run(tmp_path):
 def with_adapter(run, monkeypatch):
     """The same with an adapter, whose header was checked by somebody else."""
     (run / "adapter").mkdir()
-    monkeypatch.setattr(record, "read_header", lambda _: SimpleNamespace(passport=PASSPORT))
+    monkeypatch.setattr(record, "read_intact", lambda _: SimpleNamespace(passport=PASSPORT))
     return run
 
 
@@ -128,7 +128,7 @@ def test_what_was_measured_is_kept_for_these_weights_alone(with_adapter, monkeyp
     write_report(with_adapter, measurer=measurer)
     assert measurer.asked == 3
     trained_on = SimpleNamespace(passport=PASSPORT | {"adapter_hash": "00" * 32})
-    monkeypatch.setattr(record, "read_header", lambda _: trained_on)
+    monkeypatch.setattr(record, "read_intact", lambda _: trained_on)
     write_report(with_adapter, measurer=measurer)
     assert measurer.asked == 4
 
@@ -182,13 +182,14 @@ def test_a_failed_measurement_is_no_reason_to_have_no_report(with_adapter, caplo
         write_report(with_adapter, measurer=Broken(), asked={"scenes": 2})
 
 
-def test_an_adapter_that_cannot_be_read(run, monkeypatch):
+def test_an_adapter_that_cannot_be_read_is_named(run, monkeypatch):
     def refuse(folder):
-        raise AdapterError(f"{folder.name}: expected a passport, got <none>")
+        raise AdapterError(f"{folder.name}: expected a passport, got <none>.")
 
     (run / "adapter").mkdir()
-    monkeypatch.setattr(record, "read_header", refuse)
-    assert "expected a passport, got <none>" in read(run, measurer=Measurer()).text
+    monkeypatch.setattr(record, "read_intact", refuse)
+    with pytest.raises(AdapterError, match=r"got <none>\. To have a report without the adapter"):
+        write_report(run, measurer=Measurer())
 
 
 @pytest.mark.parametrize(
@@ -274,9 +275,9 @@ def poison_run(run):
     found["leave_one_out"] = {"by": EVIL, "groups": [{"name": EVIL}]}
     found["retention"]["not_measured"] = EVIL
     write_json(run / "evaluation.json", found)
-    write_lines(run / "metrics.jsonl", [step(n, parts={EVIL: 0.1, "b": EVIL}) for n in (1, 2)])
+    write_lines(run / "metrics.jsonl", [step(n, parts={EVIL: 0.1, "b": 2}) for n in (1, 2)])
     write_json(run / "doctor.json", {"looked_at": {EVIL: 1}, "summary": [poison(finding())]})
-    write_json(run / "environment.json", {EVIL: EVIL, "packages": {EVIL: EVIL}})
+    write_json(run / "environment.json", {EVIL: EVIL, "python": EVIL, "packages": {EVIL: EVIL}})
     config = (run / "config.yaml").read_text()
     named = json.dumps(f"quick{EVIL}")
     (run / "config.yaml").write_text(config.replace("name: quickstart", f"name: {named}"))
@@ -297,7 +298,7 @@ def test_nothing_breaks_out_of_the_page(with_adapter, monkeypatch):
     honest = read(with_adapter, measurer=Measurer())
     allowed = {(tag, *sorted(attrs)) for tag, attrs in honest.elements}
     poison_run(with_adapter)
-    monkeypatch.setattr(record, "read_header", lambda _: SimpleNamespace(passport=evil_passport()))
+    monkeypatch.setattr(record, "read_intact", lambda _: SimpleNamespace(passport=evil_passport()))
     curve = poison(Measurer().curve) | {"note": EVIL}
     curve["home"]["domain"] = EVIL
     page = read(with_adapter, measurer=Measurer(curve=curve), asked={"scenes": 1})
@@ -338,6 +339,33 @@ def test_what_was_kept_may_be_a_strangers_too(with_adapter):
         ("doctor.json", "3", r"doctor\.json: expected names and values, got int"),
         ("metrics.jsonl", "x\n{}\n", r"metrics\.jsonl:1: expected one JSON object, got b'x'"),
         ("guards.jsonl", "[]\n{}\n", r"guards\.jsonl:1: expected one JSON object"),
+        ("guards.jsonl", "{}\n", r"guards\.jsonl:1: expected code to be a text, got nothing"),
+        ("metrics.jsonl", '{"number":1,"lo', r"metrics\.jsonl:1: expected one JSON object"),
+        (
+            "metrics.jsonl",
+            '{"number":"x","loss":null}',
+            r":1: expected number to be a whole number",
+        ),
+        (
+            "metrics.jsonl",
+            '{"number":1,"loss":null}',
+            r":1: expected loss to be a number, got None",
+        ),
+        (
+            "metrics.jsonl",
+            '{"number":1,"loss":2,"parts":{"a":"b"}}',
+            r"expected parts\.a to be a number, got 'b'",
+        ),
+        ("doctor.json", "{}", r"doctor\.json: expected looked_at to be a mapping, got nothing"),
+        ("doctor.json", '{"looked_at":{}}', r"expected summary to be a list, got nothing"),
+        ("evaluation.json", "{}", r"evaluation\.json: expected scenes to be a whole number"),
+        ("environment.json", "{}", r"environment\.json: expected python to be a text, got nothing"),
+        (
+            "origins.json",
+            '{"train.steps":3}',
+            r"origins\.json: train\.steps: expected origin to be",
+        ),
+        ("config.yaml", "name: mouse", r"config\.yaml: expected base to be a mapping, got nothing"),
     ],
 )
 def test_a_broken_file_is_named(run, name, text, message):
@@ -347,24 +375,96 @@ def test_a_broken_file_is_named(run, name, text, message):
     assert not (run / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found["scores"].pop("adapted"), "expected scores.adapted to be a mapping"),
+        (
+            lambda found: found["scores"]["white"].update(psnr_db=float("nan")),
+            "expected scores.white.psnr_db to be a finite number or null, got nan",
+        ),
+        (lambda found: found.update(scores=[]), r"expected scores to be a mapping, got \[\]"),
+        (lambda found: found.update(scenes=True), "expected scenes to be a whole number"),
+        (
+            lambda found: found["intervals"]["gain"].update(foreground_psnr_db=[None, 1]),
+            "expected intervals.gain.foreground_psnr_db to be two finite numbers",
+        ),
+        (lambda found: found.pop("gain_over_base_foreground_db"), "gain_over_base_foreground_db"),
+        (lambda found: found["retention"].update(adapted=3), "retention.adapted"),
+        (
+            lambda found: found["per_scene"]["adapted"].update(a=3),
+            "expected per_scene.adapted.a to be a mapping, got 3",
+        ),
+    ],
+)
+def test_scores_that_are_none_are_named(run, change, message):
+    found = evaluation()
+    change(found)
+    (run / "evaluation.json").write_text(json.dumps(found))
+    with pytest.raises(DataError, match=message) as caught:
+        write_report(run)
+    assert str(caught.value).startswith(str(run / "evaluation.json"))
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path):
+    write_json(tmp_path / "mice" / "certificate.json", {})
+    run = make_run(tmp_path / "mouse", f"data.path={tmp_path / 'mice'}")
+    with pytest.raises(
+        DataError, match=r"certificate\.json: expected samples to be a whole number"
+    ):
+        write_report(run)
+
+
 def test_a_broken_configuration(run):
     (run / "config.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         write_report(run)
 
 
-def test_odd_values_are_dashes_and_no_faults(run):
+def test_what_was_not_measured_is_a_dash_and_no_fault(run):
     found = evaluation()
-    found["scores"]["adapted"] = {"psnr_db": [], "foreground_psnr_db": "high", "iou": 10**400}
-    found["intervals"] = {"gain": {"foreground_psnr_db": [None, "a"]}, "adapted": 3}
-    found["per_scene"] = {"adapted": {"a": 3}, "frozen base": []}
-    text = json.dumps(found).replace(str(10**400), "1e999")
-    (run / "evaluation.json").write_text(text)
-    rows = [step("one"), step(1, float("nan")), step(2, 1e308), step(3, [1]), step(4, -1e308)]
-    write_lines(run / "metrics.jsonl", rows)
-    write_json(run / "environment.json", {"packages": []})
-    write_lines(run / "guards.jsonl", [{"picture": "../../etc/passwd"}, {"picture": 3}])
-    assert write_report(run).verdict == "Too few scenes to decide"
+    found["scores"]["adapted"] = scores_of(20.0, None, None)
+    found["gain_over_base_foreground_db"] = None
+    found["intervals"] = {}
+    write_json(run / "evaluation.json", found)
+    rows = [step(1, float("nan")), step(2, 1e308), step(3, foreground_psnr_db=None)]
+    write_lines(run / "metrics.jsonl", [*rows, step(4, -1e308)])
+    write_lines(run / "guards.jsonl", [finding(step=1, picture="../../etc/passwd", name=None)])
+    assert write_report(run).verdict == "No gain was measured"
+
+
+def test_few_scenes_of_the_own_domain_decide_nothing(run):
+    found = evaluation()
+    found["retention"]["scenes"] = 2
+    found["views"] = found["scenes"] = 1
+    write_json(run / "evaluation.json", found)
+    text = read(run).text
+    assert "on 1 held-out view of 1 held-out scene." in text
+    minus = "\N{MINUS SIGN}"
+    words = (
+        f"(procedural heads, 2 scenes): {minus}2.50\N{NO-BREAK SPACE}dB with the adapter: too few"
+    )
+    assert " ".join(words.split()) in text
+    assert f"[{minus}3.00, {minus}2.00]" not in text
+    assert "The base's own domain: procedural heads, 2 scenes, too few to decide" in text
+
+
+def test_checks_that_ran_are_no_problems_that_were_found(run):
+    assert "1 of 2 checks ran, the others had nothing to look at. 1 finding:" in read(run).text
+    doctor = {"looked_at": {"a.b": 3, "a.c": 1}, "summary": []}
+    write_json(run / "doctor.json", doctor)
+    assert "All 2 checks ran. They found nothing wrong." in read(run).text
+
+
+def test_curves_of_few_scenes_have_no_intervals(with_adapter):
+    curve = Measurer().curve
+    text = read(with_adapter, measurer=Measurer(curve=curve)).text
+    assert "Foreground PSNR of 3 scenes of the run and 2 of the base's own domain. Fewer" in text
+    assert "[+1.00, +2.00]" not in text
+    curve["held_out"]["scenes"] = curve["home"]["scenes"] = 6
+    text = read(with_adapter, measurer=Measurer(curve=curve), asked={"scenes": 6}).text
+    assert "[+1.00, +2.00]" in text
+    assert "Fewer than 6" not in text
 
 
 def test_pictures_that_are_none_are_said(run):
@@ -385,6 +485,9 @@ def test_a_page_has_a_name_of_its_own(run, name):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(DataError, match=r"expected the folder of a run, got no such folder"):
         write_report(tmp_path / "gone")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(DataError, match=r"got something that is no folder"):
+        write_report(tmp_path / "empty.yaml")
     with pytest.raises(DataError, match=r"got one without config\.yaml"):
         write_report(tmp_path)
 

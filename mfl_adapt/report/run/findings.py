@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,21 @@ def _doctor(found: Mapping[str, Any] | None) -> Html:
         return el("p", "The run folder holds no doctor.json.", class_="note")
     looked_at = section(found, "looked_at")
     ran = sum(1 for times in looked_at.values() if isinstance(times, int) and times)
-    total = f"{ran} of {len(looked_at)} checks found something to look at."
+    total = f"{ran} of {len(looked_at)} checks ran, the others had nothing to look at."
+    total = f"All {ran} checks ran." if ran == len(looked_at) else total
     said = items(found, "summary") or items(found, "findings")
     ordered = sorted(said, key=lambda one: _RANK.get(str(one.get("severity")), 3))
     forced = "Broken laws were ignored: train.force was set." if found.get("forced") else None
     cards = [_card(one, _places(one)) for one in ordered]
     return join([
-        el("p", f"{total} {'' if cards else 'Nothing to report.'}"),
+        el("p", f"{total} {_worded(cards)}"),
         el("p", forced, class_="warning") if forced else None,
         cards,
     ])
+
+
+def _worded(cards: Sequence[Html]) -> str:
+    return f"{count(len(cards), 'finding')}:" if cards else "They found nothing wrong."
 
 
 def _places(one: Mapping[str, Any]) -> str:

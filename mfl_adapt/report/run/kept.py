@@ -70,7 +70,7 @@ def measured_of(
         MflAdaptError: If what the user asked for cannot be measured.
     """
     if passport is None:
-        return Measured(reason="Not measured: the run has no adapter that can be read.")
+        return Measured(reason="Not measured: the run left no adapter.")
     digest = passport["adapter_hash"]
     known = _read(run / FOLDER, digest)
     if known is not None and (measurer is None or asked is None or known[1] == asked):

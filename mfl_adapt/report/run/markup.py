@@ -106,9 +106,11 @@ def to_number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def count(how_many: int, thing: str) -> str:
-    """Word a number of things."""
-    return f"{how_many:,} {thing}{'' if how_many == 1 else 's'}"
+def count(how_many: Any, thing: str) -> str:
+    """Word a number of things; what is no number is shown as it is."""
+    known = to_number(how_many)
+    amount = show(how_many) if known is None else f"{known:,.0f}"
+    return f"{amount} {thing}{'' if known == 1 else 's'}"
 
 
 def table(

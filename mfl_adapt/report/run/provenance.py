@@ -14,8 +14,7 @@ def adapter(record: RunRecord) -> Html:
     """Show what the passport of the adapter says."""
     passport = record.passport
     if passport is None:
-        text = record.adapter_problem or "The run folder holds no adapter."
-        return el("p", text, class_="warning" if record.adapter_problem else "note")
+        return el("p", "The run folder holds no adapter.", class_="note")
     base, described = section(passport, "base"), section(passport, "adapter")
     licence, effect = section(passport, "licence"), section(passport, "effect")
     known = facts([

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mfl_adapt.adapter.header import read_header
+from mfl_adapt.adapter.intact import read_intact
 from mfl_adapt.config import RunConfig, shorten_paths, to_plain
 from mfl_adapt.config.yaml_file import read_layer
 from mfl_adapt.errors import AdapterError, DataError
 from mfl_adapt.files import read_bounded, read_json
+from mfl_adapt.report.run import forms
 
 CONFIG, ORIGINS, METRICS, EVALUATION = (
     *("config.yaml", "origins.json", "metrics.jsonl", "evaluation.json"),
@@ -57,8 +58,7 @@ class RunRecord:
         doctor: What checks found; None if that was not kept.
         guards: What guards found, row by row.
         environment: Of its machine; None if that was not kept.
-        passport: Of its adapter; None if there is no adapter that can be read.
-        adapter_problem: Why not; empty if there is none at all.
+        passport: Of its adapter; None if it left none.
         checkpoints: Steps that were saved.
         samples: Pictures by step.
         certificate: What is known of its dataset's geometry; None if nothing is.
@@ -73,7 +73,6 @@ class RunRecord:
     guards: tuple[Mapping[str, Any], ...]
     environment: Mapping[str, Any] | None
     passport: Mapping[str, Any] | None
-    adapter_problem: str
     checkpoints: tuple[int, ...]
     samples: tuple[tuple[int, Path], ...]
     certificate: Mapping[str, Any] | None
@@ -94,28 +93,30 @@ def read_run(path: Path) -> RunRecord:
 
     Raises:
         DataError: If it is no run folder, or a file in it is broken.
+        AdapterError: If its adapter is broken.
         ConfigError: If its configuration cannot be read.
     """
+    if not path.is_dir():
+        got = "something that is no folder" if path.exists() else "no such folder"
+        raise DataError(f"{path}: expected the folder of a run, got {got}. Check the path.")
     if not (path / CONFIG).is_file():
         raise DataError(
             f"{path}: expected the folder of a run, got one without {CONFIG}. Name the folder that "
             "mfl-adapt train wrote."
-            if path.is_dir()
-            else f"{path}: expected the folder of a run, got no such folder. Check the path."
         )
     data = read_layer(path / CONFIG, "file").data
-    passport, problem = _read_passport(path / "adapter")
+    forms.check_form(data, forms.SETTINGS, path / CONFIG)
+    ended = (path / EVALUATION).exists()
     return RunRecord(
         path=path,
         name=str(data.get("name") or path.resolve().name),
-        settings=tuple(_settings(data, _read_mapping(path / ORIGINS))),
-        metrics=_read_lines(path / METRICS),
-        evaluation=_read_mapping(path / EVALUATION),
-        doctor=_read_mapping(path / "doctor.json"),
-        guards=_read_lines(path / "guards.jsonl"),
-        environment=_read_mapping(path / "environment.json"),
-        passport=passport,
-        adapter_problem=problem,
+        settings=tuple(_settings(data, _read_origins(path / ORIGINS))),
+        metrics=_read_lines(path / METRICS, forms.STEP, ended=ended),
+        evaluation=_read_mapping(path / EVALUATION, forms.EVALUATION),
+        doctor=_read_mapping(path / "doctor.json", forms.DOCTOR),
+        guards=_read_lines(path / "guards.jsonl", forms.GUARD, ended=ended),
+        environment=_read_mapping(path / "environment.json", forms.ENVIRONMENT),
+        passport=_read_passport(path / "adapter"),
         checkpoints=tuple(sorted(step for step, _ in _steps(path / "checkpoints", "step-*"))),
         samples=tuple(sorted(_steps(path / "samples", "step-*.png"))),
         certificate=_read_certificate(data),
@@ -157,7 +158,7 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _read_mapping(path: Path) -> Mapping[str, Any] | None:
+def _read_mapping(path: Path, form: forms.Form) -> Mapping[str, Any] | None:
     """Read a JSON file of a run, if it is there.
 
     Raises:
@@ -171,11 +172,29 @@ def _read_mapping(path: Path) -> Mapping[str, Any] | None:
             f"{path}: expected names and values, got {type(found).__name__}. Mend it, or remove it "
             "to have a report without it."
         )
+    forms.check_form(found, form, path)
     return found
 
 
-def _read_lines(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """Read a log of one JSON object a line; the last line may be cut off by a sudden end.
+def _read_origins(path: Path) -> Mapping[str, Any] | None:
+    """Read where the settings of a run came from.
+
+    Raises:
+        DataError: If the file is broken.
+    """
+    found = _read_mapping(path, {})
+    for key, origin in (found or {}).items():
+        forms.check_form({"origin": origin}, forms.ORIGIN, f"{path}: {key}")
+    return found
+
+
+def _read_lines(path: Path, form: forms.Form, *, ended: bool) -> tuple[Mapping[str, Any], ...]:
+    """Read a log of one JSON object a line.
+
+    Args:
+        path: The file.
+        form: Of a line.
+        ended: Whether the run came to its end; if not, a sudden end may have cut off the last line.
 
     Raises:
         DataError: If another line is broken.
@@ -195,8 +214,9 @@ def _read_lines(path: Path) -> tuple[Mapping[str, Any], ...]:
         except (ValueError, RecursionError):
             row = None
         if isinstance(row, Mapping):
+            forms.check_form(row, form, f"{path}:{place}")
             rows.append(row)
-        elif place < len(lines):
+        elif ended or place < len(lines):
             raise DataError(
                 f"{path}:{place}: expected one JSON object, got {line[:40]!r}. Mend the line, or "
                 "remove the file to have a report without it."
@@ -204,14 +224,20 @@ def _read_lines(path: Path) -> tuple[Mapping[str, Any], ...]:
     return tuple(rows)
 
 
-def _read_passport(folder: Path) -> tuple[Mapping[str, Any] | None, str]:
-    """Read what the adapter says of itself, or why that cannot be read."""
+def _read_passport(folder: Path) -> Mapping[str, Any] | None:
+    """Read what the adapter says of itself, once its weights and settings are known to be whole.
+
+    Raises:
+        AdapterError: If they are not.
+    """
     if not folder.exists():
-        return None, ""
+        return None
     try:
-        return read_header(folder).passport, ""
+        return read_intact(folder).passport
     except AdapterError as error:
-        return None, " ".join(str(error).split())
+        raise AdapterError(
+            f"{error} To have a report without the adapter, move {folder} away."
+        ) from error
 
 
 def _steps(folder: Path, pattern: str) -> list[tuple[int, Path]]:
@@ -227,4 +253,5 @@ def _read_certificate(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """
     path = section(data, "data").get("path")
     usable = isinstance(path, str) and "\0" not in path and len(path) < 1000
-    return _read_mapping(Path(str(path)) / "certificate.json") if usable else None
+    file = Path(str(path)) / "certificate.json"
+    return _read_mapping(file, forms.CERTIFICATE) if usable else None

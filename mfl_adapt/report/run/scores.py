@@ -6,8 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mfl_adapt.report.run.charts import Chart, Line, Point, draw
-from mfl_adapt.report.run.markup import Html, el, interval, join, number, show, table, to_number
+from mfl_adapt.report.run.markup import (
+    Html,
+    count,
+    el,
+    interval,
+    join,
+    number,
+    show,
+    table,
+    to_number,
+)
 from mfl_adapt.report.run.record import RunRecord, items, section
+from mfl_adapt.report.run.summary import FEW_SCENES, is_few
 
 _COLUMNS = (
     ("foreground_psnr_db", "foreground PSNR, dB", ".2f"),
@@ -24,9 +35,14 @@ def scores(record: RunRecord) -> Html:
     found = record.evaluation
     if found is None:
         return el("p", "This run has no evaluation.json.", class_="note")
-    kind = "held-out scenes" if found.get("scenes_held_out") else "scenes that training saw"
-    held = f"{show(found.get('views'))} held-out views of {show(found.get('scenes'))} {kind}"
-    shown = f"{show(found.get('input_views'))} input views, which the model was shown: no evidence"
+    scenes, inputs = found.get("scenes"), found.get("input_views")
+    kind = (
+        count(scenes, "held-out scene")
+        if found.get("scenes_held_out")
+        else f"{count(scenes, 'scene')} that training saw"
+    )
+    held = f"{count(found.get('views'), 'held-out view')} of {kind}"
+    shown = f"{count(inputs, 'input view')}, which the model was shown: no evidence"
     kept = section(found, "retention")
     parts: list[Html | None] = [
         _table(section(found, "scores"), section(found, "intervals"), held, gain=True)
@@ -35,9 +51,10 @@ def scores(record: RunRecord) -> Html:
         parts.append(_table(section(found, "input_view_scores"), {}, shown))
     if section(kept, "adapted"):
         rows = {name: kept[name] for name in ("frozen base", "adapted") if section(kept, name)}
-        pair = {"gain": {"foreground_psnr_db": kept.get("change_interval_db")}}
-        domain = show(kept.get("domain"))
-        domain = f"The base's own domain: {domain}, {show(kept.get('scenes'))} scenes"
+        few = is_few(kept.get("scenes"))
+        pair = {} if few else {"gain": {"foreground_psnr_db": kept.get("change_interval_db")}}
+        domain = f"{show(kept.get('domain'))}, {count(kept.get('scenes'), 'scene')}"
+        domain = f"The base's own domain: {domain}{', too few to decide' if few else ''}"
         parts.append(_table(rows, pair, domain, gain=True))
     elif kept.get("not_measured"):
         parts.append(el("p", f"The base's own domain: {show(kept['not_measured'])}", class_="note"))
@@ -106,13 +123,18 @@ def _leave_one_out(apart: Mapping[str, Any]) -> Html | None:
             show(one.get("name")),
             show(one.get("scenes")),
             number(one.get("gain_over_base_foreground_db"), "+.2f"),
-            interval(one.get("gain_interval_db"), "+.2f"),
+            "" if is_few(one.get("scenes")) else interval(one.get("gain_interval_db"), "+.2f"),
             "yes" if one.get("seen_in_training") else "no",
         ]
         for one in groups
     ]
     head = [show(apart.get("by")), "scenes", "gain, dB", "95 %", "seen in training"]
-    return table(head, body, caption="One left out at a time", numbers=range(1, 4))
+    return table(
+        head,
+        body,
+        caption=f"One {show(apart.get('by'))} at a time, of one training",
+        numbers=range(1, 4),
+    )
 
 
 def curves(record: RunRecord) -> Html:
@@ -195,13 +217,15 @@ def strengths(curve: Mapping[str, Any] | None, reason: str) -> Html:
                 note="Numbers beside the dots: strength.",
             )
         )
-    count_held, count_home = show(held.get("scenes")), show(home.get("scenes"))
+    scenes = count(held.get("scenes"), "scene")
     note = (
-        f"Foreground PSNR of {count_held} scenes of the run and {count_home} of the base's own "
-        "domain: few, so that the intervals (95\N{NO-BREAK SPACE}%, over scenes) are rough."
+        f"Foreground PSNR of {scenes} of the run and {show(home.get('scenes'))} of the base's own "
+        "domain."
         if trade
-        else f"Foreground PSNR of {count_held} scenes. {show(home.get('not_measured') or '')}"
+        else f"Foreground PSNR of {scenes}. {show(home.get('not_measured') or '')}"
     )
+    if is_few(held.get("scenes")) or (trade and is_few(home.get("scenes"))):
+        note += f" Fewer than {FEW_SCENES} decide nothing and have no intervals."
     said = [el("p", text, class_="note") for text in (curve.get("note"), note) if text]
     body = el("div", [draw(one) for one in charts], class_="charts")
     return join([body, _strength_table(held, home), *said])
@@ -209,23 +233,26 @@ def strengths(curve: Mapping[str, Any] | None, reason: str) -> Html:
 
 def _strength_table(held: Mapping[str, Any], home: Mapping[str, Any]) -> Html:
     costs = {to_number(one.get("strength")): one for one in items(home, "points")}
+    few = [is_few(side.get("scenes")) for side in (held, home)]
     body = []
     for one in items(held, "points"):
         other = costs.get(to_number(one.get("strength")), {})
         row: list[Any] = [number(one.get("strength"), "g")]
-        for point in (one, other):
+        for point, hidden in zip((one, other), few, strict=True):
             change = number(point.get("change_db"), "+.2f")
+            pair = None if hidden else point.get("change_interval_db")
             row.append(number(point.get("foreground_psnr_db")))
-            row.append(_with_interval(change, point.get("change_interval_db"), "+.2f"))
+            row.append(_with_interval(change, pair, "+.2f"))
         body.append(row)
     head = ["strength", "held-out, dB", "change", "own domain, dB", "change"]
     return table(head, body, caption="Foreground PSNR by strength", numbers=range(1, 5))
 
 
 def _points(side: Mapping[str, Any]) -> list[Point]:
-    points = []
+    points, few = [], is_few(side.get("scenes"))
     for one in items(side, "points"):
         x, pair = _bounded(one.get("strength")), one.get("change_interval_db")
+        pair = None if few else pair
         ends = [_bounded(end) for end in pair] if isinstance(pair, list) else []
         known = [end for end in ends if end is not None]
         both = (known[0], known[1]) if len(known) == len(ends) == 2 else None

@@ -41,19 +41,19 @@ def judge(record: RunRecord) -> Verdict:
         return Verdict("bad" if stops else "open", title, (*lines, _how_to_go_on(record)))
     pair = section(found, "intervals", "gain").get(_MEASURE)
     gain = to_number(found.get("gain_over_base_foreground_db"))
-    scenes = to_number(found.get("scenes")) or 0
     kind = "held-out" if found.get("scenes_held_out") else "training"
     if gain is None:
         return Verdict("open", "No gain was measured", ("evaluation.json holds no gain.",))
     lines = [
         f"{number(gain, '+.2f', 'dB')} {interval(pair, '+.2f')} foreground PSNR over the frozen "
-        f"base, on {show(found.get('views'))} held-out views of {show(found.get('scenes'))} {kind} "
-        "scenes. In brackets: 95\N{NO-BREAK SPACE}% of what other scenes would give."
+        f"base, on {count(found.get('views'), 'held-out view')} of "
+        f"{count(found.get('scenes'), f'{kind} scene')}. In brackets: 95\N{NO-BREAK SPACE}% of "
+        "what other scenes would give."
     ]
     lines += [line for line in (_over_constant(found), _cost(found)) if line]
     if kind == "training":
         lines.append("Training saw these scenes from other sides; new scenes may score lower.")
-    return Verdict(*_verdict(pair, scenes < FEW_SCENES), tuple(lines))
+    return Verdict(*_verdict(pair, is_few(found.get("scenes"))), tuple(lines))
 
 
 def _verdict(pair: Any, few: bool) -> tuple[Tone, str]:
@@ -83,10 +83,17 @@ def _cost(found: Mapping[str, Any]) -> str:
     change = to_number(kept.get("change_foreground_db"))
     if change is None:
         return ""
-    return (
-        f"On the base's own domain ({show(kept.get('domain'))}): {number(change, '+.2f', 'dB')} "
-        f"{interval(kept.get('change_interval_db'), '+.2f')} with the adapter."
-    )
+    scenes = kept.get("scenes")
+    named = f"On the base's own domain ({show(kept.get('domain'))}, {count(scenes, 'scene')})"
+    said = f"{named}: {number(change, '+.2f', 'dB')}"
+    if is_few(scenes):
+        return f"{said} with the adapter: too few scenes to decide."
+    return f"{said} {interval(kept.get('change_interval_db'), '+.2f')} with the adapter."
+
+
+def is_few(scenes: Any) -> bool:
+    """Whether so many scenes decide nothing, so that their interval would be no 95 %."""
+    return (to_number(scenes) or 0) < FEW_SCENES
 
 
 def _how_to_go_on(record: RunRecord) -> str:

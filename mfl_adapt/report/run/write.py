@@ -64,6 +64,7 @@ def write_report(
 
     Raises:
         DataError: If it is no run folder, a file in it is broken, or ``out`` cannot be a page.
+        AdapterError: If its adapter is broken.
         ConfigError: If the run's configuration cannot be read.
         StorageError: If the page cannot be written.
     """
@@ -100,7 +101,7 @@ def _missing(record: RunRecord, measured: Measured) -> list[str]:
         "Contact sheets: samples/ is empty.": not record.samples,
         "Findings of the doctor: doctor.json is missing.": record.doctor is None,
         "Environment: environment.json is missing.": record.environment is None,
-        "Adapter: the run left none that can be read.": record.passport is None,
+        "Adapter: the run left none.": record.passport is None,
         f"Gain by strength, scene and 3-D view. {measured.reason}": measured.scene is None,
     }
     return [text for text, holds in absent.items() if holds]
