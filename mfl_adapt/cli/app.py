@@ -19,6 +19,7 @@ from mfl_adapt.errors import MflAdaptError, did_you_mean
 
 COMMANDS = {
     "train": "Train an adapter on a frozen base.",
+    "plan": "Choose views, resolution and checkpointing that fit into memory.",
     "evaluate": "Measure an adapter on held-out views.",
     "compare": "Compare runs on the scenes that they share.",
     "report": "Write one offline HTML file about a run, finished or not.",

@@ -166,6 +166,10 @@ class Train(Section):
     """Number of optimizer steps."""
     batch: int = Field(2, gt=0)
     """Samples per step."""
+    micro_batch: int | None = Field(None, gt=0)
+    """Samples that are computed at one time: those of a step are taken in so many one after the
+    other and their gradients are added, for less memory and the same step. Null takes all at
+    once. Only for a base that makes Gaussians."""
     lr: float = Field(1.0e-3, gt=0)
     """Learning rate after the warm-up."""
     warmup: int = Field(100, ge=0)

@@ -19,7 +19,7 @@ from mfl_adapt.plugin import tracing
 from mfl_adapt.plugin.clashes import check_codes, check_modules
 from mfl_adapt.plugin.discovery import isolated, resolve
 from mfl_adapt.plugin.manager import Plugin, collect, new_manager
-from mfl_adapt.plugin.specs import CheckSpec, ExporterSpec, ReaderSpec, Spec
+from mfl_adapt.plugin.specs import BaseSpec, CheckSpec, ExporterSpec, ReaderSpec, Spec
 from mfl_adapt.plugin.validation import SLOTS, slot_of, with_article
 
 S = TypeVar("S", bound=Spec)
@@ -195,6 +195,32 @@ class PluginHost:
         if not isinstance(settings, found.spec.config):
             settings = self.settings(slot, name, cast(Any, settings or {}), where=where)
         return tracing.build(found, self._import(found, found.spec.build), settings)
+
+    def outline(self, name: str, settings: Mapping[str, Any], *, where: str = "") -> Any:
+        """Build a base without weights.
+
+        Args:
+            name: ``plugin.component``, or its shorthand.
+            settings: As for ``build``.
+            where: File, line and key for messages.
+
+        Returns:
+            A ``Base`` whose network lies on torch's meta device.
+
+        Raises:
+            ConfigError: If the settings are not valid.
+            PluginError: If there is no such base, its code cannot be imported, or its plugin
+                offers no outline.
+        """
+        found = self.component(BaseSpec, name, where=where)
+        if found.spec.outline is None:
+            known = [one.name for one in self.components(BaseSpec) if one.spec.outline is not None]
+            raise PluginError(
+                f"{where}: expected a base that can be built without its weights, got "
+                f"{found.name}. Name one of {', '.join(known) or 'a plugin that offers one'}."
+            )
+        checked = self.settings(BaseSpec, name, settings, where=where)
+        return self._import(found, found.spec.outline)(checked)
 
     def readers_for(self, path: Path) -> list[Resolved[ReaderSpec]]:
         """Return every active reader that recognizes a path.

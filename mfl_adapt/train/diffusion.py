@@ -20,7 +20,7 @@ from mfl_adapt.metrics import foreground_psnr
 from mfl_adapt.models.mvdiffusion.encoding import Encoded
 from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion
 from mfl_adapt.models.mvdiffusion.items import choose_background
-from mfl_adapt.models.mvdiffusion.training import draw_step, training_step
+from mfl_adapt.models.mvdiffusion.training import training_step
 from mfl_adapt.plugin import LossContext
 from mfl_adapt.report.sheet import lay_out
 from mfl_adapt.train.encodings import Encodings, join
@@ -31,6 +31,7 @@ from mfl_adapt.train.guards.measures import (
     measure_pictures,
 )
 from mfl_adapt.train.guards.watch import Look
+from mfl_adapt.train.noise import draw_share
 from mfl_adapt.train.objective import build_objective
 from mfl_adapt.train.session import Session
 from mfl_adapt.train.tasks import NO_LOOK, Outcome
@@ -57,6 +58,7 @@ class Diffusion:
         self._objective = build_objective(run.opened.losses)
         train = run.data.split.train
         self._sampler = StepSampler(train, batch=run.config.train.batch, seed=run.config.seed)
+        self._share = run.processes.share(run.config.train.batch)
         self._background = run.config.diffusion.background
         kept = self._background not in _DRAWN_BACKGROUNDS
         if not kept:
@@ -74,11 +76,14 @@ class Diffusion:
     def forward(self, step: int, look: Look = NO_LOOK) -> Outcome:
         """Add noise to the encoded views of the batch and predict what was added."""
         run, schedule = self._run, self._base.parts.scheduler.config
-        draws = self._sampler.draws(step)
-        encoded = self._encode([draw.sample for draw in draws], step)
-        prompts, cameras = self._place(run.data.samples.pick([draw.sample for draw in draws]))
-        noise = draw_step(
+        samples = [draw.sample for draw in self._sampler.draws(step)]
+        mine = [samples[place] for place in self._share]
+        encoded = self._encode(samples, step)
+        prompts, cameras = self._place(run.data.samples.pick(mine))
+        noise = draw_share(
             encoded,
+            self._share,
+            len(samples),
             shared=self._generator(_SHARED, step),
             own=self._generator(_OWN, step),
             num_train_timesteps=schedule.num_train_timesteps,
@@ -93,7 +98,7 @@ class Diffusion:
                 cameras=cameras,
             )
         pred, target, timesteps, snr = (
-            value.unflatten(0, (len(draws), encoded.num_views))
+            value.unflatten(0, (len(mine), encoded.num_views))
             for value in (result.pred, result.target, result.timesteps, result.snr)
         )
         context = LossContext(run.data.contract, step, extra={"timesteps": timesteps, "snr": snr})
@@ -136,12 +141,10 @@ class Diffusion:
         return mean_of_known(scores)
 
     def _encode(self, samples: Sequence[int], step: int) -> Encoded:
-        """Encode the samples of a batch, or take what was kept, on the device."""
+        """Encode this process's samples of a batch, or take what was kept, on the device."""
         generator = self._generator(_BACKGROUND, step)
-        encoded = [
-            self._encodings.of(index, choose_background(self._background, generator))
-            for index in samples
-        ]
+        colours = [choose_background(self._background, generator) for _ in samples]
+        encoded = [self._encodings.of(samples[place], colours[place]) for place in self._share]
         return join(encoded, self._base.device)
 
     def _place(self, samples: Sequence[Sample]) -> tuple[Tensor, Cameras | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 import mfl_adapt
 from mfl_adapt.files import digest_source
@@ -30,6 +31,7 @@ def environment() -> dict[str, Any]:
         # What torch and the compiler of the rasterizer choose their instructions by.
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {name: version(name) for name in PACKAGES},
         "code": digest_source(Path(mfl_adapt.__file__)),

@@ -66,6 +66,13 @@ class RunFolder:
         drop_leftovers(path)
         return folder
 
+    @classmethod
+    def of_another(cls, path: Path) -> Self:
+        """Return the folder of a run that another process makes and writes."""
+        folder = cls.__new__(cls)
+        folder.path = path
+        return folder
+
     def _take_name(self, partial: Path, root: Path, name: str) -> None:
         """Give the new folder the first free name.
 

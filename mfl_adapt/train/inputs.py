@@ -18,6 +18,8 @@ from mfl_adapt.train.environment import environment
 # Where a run writes, and what it is called, changes nothing about what it learns.
 _FREE = {"config.name", "config.output", "config.data.cache"}
 _ABSENT = "nothing"
+LATER = {"environment.processes": 1, "config.train.micro_batch": None}
+"""What earlier versions did not write down, as it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def compare_inputs(
         "contract": asdict(opened.base.contract),
     }
     recorded = {name: passport.get(name) for name in here}
-    before, now = dict(leaves(recorded)), dict(leaves(to_json(here)))
+    before, now = LATER | dict(leaves(recorded)), dict(leaves(to_json(here)))
     names = sorted((before.keys() | now.keys()) - _FREE)
     both = ((name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in names)
     return len(names), tuple(Difference(*one) for one in both if one[1] != one[2])

@@ -6,6 +6,7 @@ A cluster that wants its machine back sends another signal, which means the same
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,13 +26,15 @@ class GracefulStop:
 
     def __init__(self) -> None:
         self.requested = False
+        self._is_late = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "GracefulStop":
         """Take over Ctrl-C."""
         if threading.current_thread() is threading.main_thread():
             for one in SIGNALS:
-                self._previous[one] = signal.signal(one, self._on_signal)
+                # A handler that was not set by Python cannot be set again.
+                self._previous[one] = signal.signal(one, self._on_signal) or signal.SIG_DFL
         return self
 
     def __exit__(
@@ -42,8 +45,21 @@ class GracefulStop:
     ) -> None:
         """Give Ctrl-C back."""
         for one, handler in self._previous.items():
-            # A handler that was not set by Python cannot be set again.
-            signal.signal(one, signal.SIG_DFL if handler is None else handler)
+            signal.signal(one, self._on_late_signal if self._is_late else handler)
+
+    def agreed(self, requested: Sequence[bool]) -> bool:
+        """Return whether any process was asked to stop, as each may be, one after the other.
+
+        Args:
+            requested: What the flags of all processes were at the same moment.
+        """
+        self._is_late = any(requested) and not self.requested
+        return any(requested)
+
+    def _on_late_signal(self, number: int, frame: FrameType | None) -> None:
+        """Let the signal pass that made other processes stop before; the next one is meant."""
+        for one, handler in self._previous.items():
+            signal.signal(one, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -11,11 +11,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from mfl_adapt.errors import CheckpointError
+from mfl_adapt.errors import CheckpointError, TrainingError
+from mfl_adapt.pipeline import OpenRun
 from mfl_adapt.plugin import Pace, PacedMethod, Stateful
 from mfl_adapt.train.average import MovingAverage
 from mfl_adapt.train.checkpoints import State
 from mfl_adapt.train.guards.watch import Watch
+from mfl_adapt.train.joined import Joiner
 from mfl_adapt.train.optim import build_optimizer
 from mfl_adapt.train.randomness import RandomState, capture_random, restore_random
 from mfl_adapt.train.session import Session
@@ -47,6 +49,7 @@ class Learner:
         watch: The guards.
         remembering: View policy and losses that remember something, by their place in the
             configuration.
+        joiner: What puts the shares of several processes together.
         best: None as long as nothing was measured.
         done: Optimizer steps done.
     """
@@ -59,6 +62,7 @@ class Learner:
     average: MovingAverage | None
     watch: Watch
     remembering: Mapping[str, Stateful]
+    joiner: Joiner = field(default_factory=Joiner)
     best: Best | None = None
     done: int = 0
 
@@ -82,6 +86,9 @@ class Learner:
         }
         tensors = dict(self._tensors())
         tensors |= {f"random/{name}": one for name, one in random.tensors.items()}
+        for rank, other in enumerate(self.joiner.random[1:], start=1):
+            plain[_random_of(rank)] = other.plain
+            tensors |= {f"{_random_of(rank)}/{name}": one for name, one in other.tensors.items()}
         return State(tensors, plain)
 
     def restore(self, state: State, step: int) -> None:
@@ -107,14 +114,27 @@ class Learner:
                 one.restore(plain["remembered"][name])
             self.watch.restore(plain["guards"])
             self.best = None if plain["best"] is None else Best(**plain["best"])
-            devices = _below(state.tensors, "random/")
-            restore_random(RandomState(devices, plain["random"]))
+            mine = _random_of(self.joiner.processes.rank)
+            # Fewer processes may have written it; what they do not say begins anew.
+            if mine in plain:
+                devices = _below(state.tensors, f"{mine}/")
+                restore_random(RandomState(devices, plain[mine]))
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise CheckpointError(
                 f"resume: expected the state of this run's adapter and plugins, got one that does "
                 f"not fit ({type(error).__name__}: {error}). Go on with the versions that wrote it."
             ) from error
         self.done = step
+
+    @torch.no_grad()
+    def align(self) -> None:
+        """Begin with the weights of the main process in all processes."""
+        if self.joiner.processes.count == 1:
+            return
+        tensors = [*self.named.values(), *self.buffers.values()]
+        values = self.joiner.processes.tell([one.detach().cpu() for one in tensors])
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.copy_(value)
 
     @property
     def num_bytes(self) -> int:
@@ -203,14 +223,36 @@ def open_learner(run: Session, accelerator: Accelerator) -> Learner:
         scaler=accelerator.scaler,
         average=None if settings.ema is None else MovingAverage(named.values(), settings.ema),
         watch=Watch(settings, [one[0] for one in run.opened.losses]),
-        remembering=_remembering(run),
+        remembering=_remembering(run.opened),
+        joiner=Joiner(run.processes, settings.batch),
     )
 
 
-def _remembering(run: Session) -> dict[str, Stateful]:
-    named: dict[str, Any] = {"data.views": run.data.policy}
-    named |= {f"losses.{one[0]}": one[2] for one in run.opened.losses}
+def check_memories(opened: OpenRun, count: int) -> None:
+    """Raise if a loss remembers something, and each of several processes would other samples.
+
+    A view policy may: it is asked about all samples in every process.
+
+    Raises:
+        TrainingError: Naming the loss.
+    """
+    losses = [name for name in _remembering(opened) if name != "data.views"]
+    if losses and count > 1:
+        raise TrainingError(
+            f"{losses[0]}: expected a loss that remembers nothing, as each of {count} processes "
+            "sees other samples, got one that does. Train in one process."
+        )
+
+
+def _remembering(opened: OpenRun) -> dict[str, Stateful]:
+    named: dict[str, Any] = {"data.views": opened.data.policy}
+    named |= {f"losses.{one[0]}": one[2] for one in opened.losses}
     return {name: one for name, one in named.items() if isinstance(one, Stateful)}
+
+
+def _random_of(rank: int) -> str:
+    """Name in a checkpoint of the random generators of a process."""
+    return "random" if rank == 0 else f"random_of_process_{rank}"
 
 
 def _without_functions(state: Mapping[str, Any]) -> dict[str, Any]:

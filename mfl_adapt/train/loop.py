@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,8 +12,10 @@ from accelerate.utils import set_seed
 from mfl_adapt.train.fast import fast_training
 from mfl_adapt.train.interrupt import GracefulStop
 from mfl_adapt.train.learner import open_learner
+from mfl_adapt.train.randomness import seed_of
 from mfl_adapt.train.records import Recorder, Step
 from mfl_adapt.train.session import Session
+from mfl_adapt.train.step import take_step
 from mfl_adapt.train.tasks import build_task
 
 log = logging.getLogger(__name__)
@@ -48,39 +48,23 @@ def train(run: Session, accelerator: Accelerator, report: Callable[[Step], None]
     """
     settings = run.config.train
     log.info("train: on %s in %s", accelerator.device, settings.precision)
-    set_seed(run.config.seed)
+    processes = run.processes
+    set_seed(seed_of(run.config.seed, processes.rank))
     task = build_task(run, accelerator)
     learner = open_learner(run, accelerator)
     recorder = Recorder(run, task, learner)
+    learner.align()
     recorder.begin()
     run.base.module.train()
     speed = fast_training(run.adapter, checkpointing=settings.checkpointing)
     with GracefulStop() as stop, recorder.recording_stops(), speed:
-        while learner.done < settings.steps and not stop.requested:
-            started, number = time.perf_counter(), learner.done + 1
-            look = learner.watch.look(number)
-            outcome = task.forward(learner.done, look)
-            accelerator.backward(outcome.loss)
-            norm = float(accelerator.clip_grad_norm_(learner.parameters, settings.clip))
-            factor = None if accelerator.scaler is None else accelerator.scaler.get_scale()
-            learner.watch.take_gradient(norm, number, factor)
-            rates = learner.schedule.get_last_lr()
-            learner.watch.take_rates(rates, number)
-            learner.optimizer.step()
-            learner.optimizer.zero_grad(set_to_none=True)
-            if not math.isfinite(norm):
-                # The factor was too large. The weights stayed and it was halved: the same step is
-                # tried again, and schedule, average and count stand still.
-                continue
-            learner.schedule.step()
-            if learner.average is not None:
-                learner.average.update()
-            learner.watch.take_step(number, outcome.measures, outcome.gradients)
-            learner.done = number
-            seconds = time.perf_counter() - started
-            step = Step.of(outcome, number, settings.steps, norm, float(rates[0]), seconds)
-            report(recorder.finish_step(step))
-    recorder.save_checkpoint()
+        # While the main process records a step, the others wait for it here, to stop together.
+        while learner.done < settings.steps and not stop.agreed(processes.exchange(stop.requested)):
+            step = take_step(task, learner, accelerator, settings)
+            if step is not None and processes.is_main:
+                report(recorder.finish_step(step))
+    if processes.is_main:
+        recorder.save_checkpoint()
     if learner.average is not None:
         learner.average.settle()
     run.base.module.eval()

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Random streams that share the user's one seed; batches and noise have those before it.
+_PROCESS = 5
+
 
 class RandomState(NamedTuple):
     """Where all global generators are.
@@ -54,6 +57,19 @@ def restore_random(state: RandomState) -> None:
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, position, has_gauss, cached = state.plain["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+
+
+def seed_of(seed: int, rank: int) -> int:
+    """Return the seed of a process's generators: that of the run for the main one, its own else.
+
+    Args:
+        seed: Of the run, from 0 to 2**32 - 1.
+        rank: Of the process, from 0.
+    """
+    if rank == 0:
+        return seed
+    stream = np.random.SeedSequence([seed, _PROCESS, rank])
+    return int(stream.generate_state(1)[0])
 
 
 @contextmanager

@@ -94,10 +94,13 @@ class Recorder:
     def begin(self) -> None:
         """Draw the first pictures and write a first checkpoint, or go on from one.
 
-        A first checkpoint shows before the first step, and not hundreds of steps later, that
-        checkpoints can be written here and read again.
+        Where several processes train, all go on, but only the main one writes. A first
+        checkpoint shows before the first step, and not hundreds of steps later, that checkpoints
+        can be written here and read again.
         """
         checkpoint = self._run.checkpoint
+        if checkpoint is None and not self._run.processes.is_main:
+            return
         if checkpoint is None:
             # While a new one is written, all that are kept and the best one are still there.
             room = self._run.config.train.keep + 2
@@ -156,8 +159,11 @@ class Recorder:
         """Write a checkpoint of the step that was done last, unless there is one."""
         run, step, settings = self._run, self._learner.done, self._run.config.train
         if self._saved == step:
+            if step == settings.steps:
+                # Whoever was killed right after writing the last one left one too many.
+                self._rotate()
             return
-        folder, best = run.folder, self._learner.best
+        folder = run.folder
         check_space(folder.path, self._learner.num_bytes)
         state = self._learner.capture()
         state = state._replace(plain={"identity": run.identity} | dict(state.plain))
@@ -165,9 +171,13 @@ class Recorder:
         with undisturbed():
             path = write_checkpoint(folder.path, step, self._save_adapter, state)
             self._saved = step
-            rotate(folder.path, keep=settings.keep, best=None if best is None else best.step)
+            self._rotate()
             if step > 0:
                 self._observers.checkpoint_saved(run=run, path=path)
+
+    def _rotate(self) -> None:
+        best, keep = self._learner.best, self._run.config.train.keep
+        rotate(self._run.folder.path, keep=keep, best=None if best is None else best.step)
 
     def write_finding(self, finding: Finding, step: int) -> None:
         """Write what a guard found, with a picture where that helps."""
@@ -180,7 +190,7 @@ class Recorder:
 
     @contextmanager
     def recording_stops(self) -> Iterator[None]:
-        """Write the finding of a guard that stops the run.
+        """Write the finding of a guard that stops the run, once.
 
         Raises:
             GuardError: The same again.
@@ -188,6 +198,8 @@ class Recorder:
         try:
             yield
         except GuardError as stopped:
+            if not self._run.processes.is_main:
+                raise
             for finding in (*self._learner.watch.new_findings(), stopped.finding):
                 self.write_finding(finding, stopped.step)
             raise

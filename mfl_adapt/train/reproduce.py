@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,8 @@ from mfl_adapt.train.inputs import Difference, compare_inputs, leaves
 from mfl_adapt.train.records import Step
 from mfl_adapt.train.run import Listener, run_training
 from mfl_adapt.train.session import Session
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,14 @@ class RecordedRun:
             AdapterError: If the user stopped the new run.
             MflAdaptError: If it cannot go on.
         """
+        count = (self.passport.get("environment") or {}).get("processes", 1)
+        if count != 1:
+            log.warning(
+                "%s: %s processes made it. One adds gradients in another order, so that the last "
+                "bits may differ; with dropout, more.",
+                self.folder,
+                count,
+            )
         with self._threads():
             watch = _Watch(listener, self._compared)
             result = run_training(self.loaded, self.host, watch)

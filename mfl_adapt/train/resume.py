@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfl_adapt.config import IDLE_KEYS, LOCATIONS
 from mfl_adapt.errors import (
     CheckpointError,
     ConfigError,
@@ -24,14 +25,7 @@ CONFIG, FINISHED = "config.yaml", "evaluation.json"
 
 # What may change when a run goes on: names, places and what is shown. Data and weights are
 # compared by their hashes, so that they may lie elsewhere.
-_FREE = (
-    *("config.name", "config.output", "config.evaluate", "config.views_base", "config.plugins"),
-    *(f"config.data.{key}" for key in ("path", "cache", "reader.workers", "reader.cache")),
-    *(f"config.base.{key}" for key in ("checkpoint", "config", "folder")),
-    *(f"config.train.{key}" for key in ("device", "backend", "log_every", "sample_every")),
-    *(f"config.train.{key}" for key in ("save_every", "keep", "validate_every", "resume")),
-    *(f"config.train.{key}" for key in ("validate_samples", "guards", "force", "save_dtype")),
-)
+_FREE = (*(f"config.{key}" for key in (*IDLE_KEYS, *LOCATIONS)), "config.train.save_dtype")
 _SOFT = ("environment", "plugins")
 """What may differ with a warning: the numbers may differ in their last bits."""
 _SHOWN = 3
@@ -87,9 +81,9 @@ def check_same(stored: Mapping[str, Any], here: Mapping[str, Any], run: Path) ->
         DataError: If the data are others.
         ConfigError: If a setting that decides the numbers is another one.
     """
-    from mfl_adapt.train.inputs import Difference, leaves
+    from mfl_adapt.train.inputs import LATER, Difference, leaves
 
-    then, now = dict(leaves(stored)), dict(leaves(here))
+    then, now = LATER | dict(leaves(stored)), dict(leaves(here))
     both = [
         Difference(name, then.get(name, "nothing"), now.get(name, "nothing"))
         for name in sorted(then.keys() | now.keys())
@@ -110,6 +104,14 @@ def check_same(stored: Mapping[str, Any], here: Mapping[str, Any], run: Path) ->
             "resume: the numbers may differ from those of an unbroken run, as %s",
             _list(differences),
         )
+
+
+def deciding(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an identity must be alike in all processes that train a run, by name."""
+    from mfl_adapt.train.inputs import leaves
+
+    free = (*_FREE, "environment")
+    return {name: value for name, value in leaves(identity) if not _below(name, free)}
 
 
 def _list(differences: list[Difference]) -> str:

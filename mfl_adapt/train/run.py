@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,9 +33,12 @@ from mfl_adapt.train.environment import environment
 from mfl_adapt.train.evidence import measure_run, passport
 from mfl_adapt.train.folder import RunFolder, to_text
 from mfl_adapt.train.guards.watch import check_codes
+from mfl_adapt.train.launched import report as report_to_launcher
+from mfl_adapt.train.learner import check_memories
 from mfl_adapt.train.loop import train
+from mfl_adapt.train.processes import Processes, check_batch, check_the_same, open_processes
 from mfl_adapt.train.records import Step
-from mfl_adapt.train.resume import FINISHED, check_same, find_run, identify
+from mfl_adapt.train.resume import FINISHED, check_same, deciding, find_run, identify
 from mfl_adapt.train.session import Session
 
 log = logging.getLogger(__name__)
@@ -60,7 +64,8 @@ class Result:
     Attributes:
         session: The run, with its folder.
         steps: Optimizer steps done.
-        evaluation: None if the user stopped the run before its end.
+        evaluation: None if the user stopped the run before its end, and where another process
+            is the main one.
         notes: What the user should know beside that, a sentence each.
     """
 
@@ -86,48 +91,80 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
     """
     validate_components(loaded, host)
     check_codes(loaded.config.train.guards)
-    resumed = loaded.config.train.resume
+    config = loaded.config.train
+    if config.resume is not None:
+        find_run(config.resume)
     with ExitStack() as held:
-        if resumed is not None:
-            find_run(resumed)
-            held.enter_context(claim(resumed))
+        accelerator = build_accelerator(config.device, config.precision)
+        processes = open_processes(accelerator)
+        held.callback(processes.close)
+        held.enter_context(processes.sharing_errors())
+        check_batch(config.batch, processes.count)
+        if config.resume is not None:
+            if processes.is_main:
+                held.enter_context(claim(config.resume))
             loaded = _without_resume(loaded)
-        session, accelerator, findings = _open_session(loaded, host, resumed)
-        if resumed is None:
+        opened = _open_in_turn(loaded, host, processes)
+        check_memories(opened, processes.count)
+        findings = processes.on_main(lambda: examine(opened))
+        session = _open_session(loaded, opened, findings, processes, config.resume)
+        if config.resume is None and processes.is_main:
             held.enter_context(claim(session.folder.path))
         return _train(session, accelerator, findings, listener)
 
 
+def _open_in_turn(loaded: LoadedConfig, host: PluginHost, processes: Processes) -> OpenRun:
+    """Open everything; where a cache may be written, the main process comes first."""
+    data = loaded.config.data
+    cached = data.cache is not None or (data.reader and "cache" in data.reader.settings)
+    work = partial(open_run, loaded, host)
+    return processes.one_after_the_other(work) if cached else work()
+
+
 def _open_session(
-    loaded: LoadedConfig, host: PluginHost, resumed: Path | None
-) -> tuple[Session, Accelerator, Report]:
-    """Open everything, examine the data, attach the adapter, and make or reopen the folder."""
-    accelerator = build_accelerator(loaded.config.train.device, loaded.config.train.precision)
-    opened = open_run(loaded, host)
-    findings = examine(opened)
+    loaded: LoadedConfig,
+    opened: OpenRun,
+    findings: Report | None,
+    processes: Processes,
+    resumed: Path | None,
+) -> Session:
+    """Attach the adapter, and make or reopen the folder."""
     adapter = adapters.attach(opened.base, opened.method, seed=loaded.config.seed)
     if loaded.config.train.save_dtype == "float16":
         adapter.save_dtype = torch.float16
     identity = identify(opened)
+    check_the_same(processes, "base, data and settings", deciding(identity))
+    if findings is None:
+        # The main process makes the folder and reads the checkpoint for all of them.
+        path, checkpoint = processes.tell((Path(), None))
+        return Session(opened, adapter, RunFolder.of_another(path), identity, checkpoint, processes)
     checkpoint = None if resumed is None else _read_same(resumed, identity)
     if resumed is None:
         folder = start_folder(loaded, findings)
     else:
         folder = RunFolder.reopen(resumed)
         folder.rewind(0 if checkpoint is None else checkpoint.step)
-    return Session(opened, adapter, folder, identity, checkpoint), accelerator, findings
+    processes.tell((folder.path, checkpoint))
+    return Session(opened, adapter, folder, identity, checkpoint, processes)
 
 
 def _train(
-    session: Session, accelerator: Accelerator, findings: Report, listener: Listener
+    session: Session, accelerator: Accelerator, findings: Report | None, listener: Listener
 ) -> Result:
     """Train, prove that the base stayed as it was, and save and measure what came out."""
-    observers = session.opened.host.observers
-    listener.opened(session, findings)
-    observers.run_started(run=session)
+    observers, processes = session.opened.host.observers, session.processes
+    if findings is not None:
+        report_to_launcher(run=session.folder.path)
+        listener.opened(session, findings)
+        observers.run_started(run=session)
     before = adapters.base_digest(session.base.module)
     steps, notes = train(session, accelerator, listener.step)
     check_base_unchanged(session, before)
+    # Whatever went wrong in one process is known to all after this; then only one is needed.
+    processes.exchange(None)
+    if not processes.is_main:
+        return Result(session, steps, None)
+    processes.part()
     evaluation = finish(session, steps, listener.evaluating)
     observers.run_finished(run=session)
     return Result(session, steps, evaluation, notes)

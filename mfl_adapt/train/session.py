@@ -12,6 +12,7 @@ from mfl_adapt.pipeline import OpenData, OpenRun
 from mfl_adapt.plugin import Base
 from mfl_adapt.train.checkpoints import Checkpoint
 from mfl_adapt.train.folder import RunFolder
+from mfl_adapt.train.processes import Processes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +25,7 @@ class Session:
         folder: The run folder.
         identity: What decides its numbers, as stored in checkpoints.
         checkpoint: What it goes on from; None for a run that begins.
+        processes: Those that train it together; only the main one of them has observers.
     """
 
     opened: OpenRun
@@ -31,6 +33,7 @@ class Session:
     folder: RunFolder
     identity: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    processes: Processes = field(default_factory=Processes)
 
     @property
     def config(self) -> RunConfig:

@@ -62,15 +62,28 @@ class Shards:
 
         with _threads(self._share):
             outcomes, gradients = zip(*self._pool.map(learn, singles), strict=True)
-        summed = [_add(column) for column in zip(*gradients, strict=True)]
-        loss = torch.stack([one.loss.detach() for one in outcomes]).mean()
-        return Outcome(
-            _Known.apply(loss, summed, *parameters),
-            {name: fmean(one.parts[name] for one in outcomes) for name in outcomes[0].parts},
-            _mean_quality(outcomes),
-            join_measures([one.measures for one in outcomes]),
-            _any_gradient(outcomes),
-        )
+        return join_outcomes(outcomes, gradients, parameters)
+
+
+def join_outcomes(
+    outcomes: Sequence[Outcome], gradients: Sequence[Gradients], parameters: Sequence[nn.Parameter]
+) -> Outcome:
+    """Return the mean over samples that were computed apart.
+
+    Args:
+        outcomes: One for each sample.
+        gradients: Of their shares in the mean, in the order in which they are to be added.
+        parameters: What gets the sums when somebody calls ``backward`` on the loss.
+    """
+    summed = [_add(column) for column in zip(*gradients, strict=True)]
+    loss = torch.stack([one.loss.detach() for one in outcomes]).mean()
+    return Outcome(
+        _Known.apply(loss, summed, *parameters),
+        {name: fmean(one.parts[name] for one in outcomes) for name in outcomes[0].parts},
+        _mean_quality(outcomes),
+        join_measures([one.measures for one in outcomes]),
+        _any_gradient(outcomes),
+    )
 
 
 def open_shards(module: nn.Module, device: torch.device, batch: int) -> Shards | None:

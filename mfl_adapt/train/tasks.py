@@ -77,6 +77,8 @@ def build_task(run: Session, accelerator: Accelerator) -> Task:
     # Where nobody makes views, nobody waits for the diffusion libraries.
     from mfl_adapt.models.mvdiffusion.frozen import FrozenMVDiffusion
     from mfl_adapt.train.diffusion import Diffusion
+    from mfl_adapt.train.micro import check_micro
 
+    check_micro(run.config.train, run.base.id)
     assert isinstance(run.base, FrozenMVDiffusion), "the pipeline opens these two kinds"
     return Diffusion(run, run.base, accelerator)

@@ -64,6 +64,7 @@ def register_components() -> list[Spec]:
             contract=TINY.contract(),
             home=_HEADS,
             licence=_OWN,
+            outline="mfl_adapt_facelift.tiny:outline",
         ),
         BaseSpec(
             name="gslrm",
@@ -77,6 +78,7 @@ def register_components() -> list[Spec]:
             published=PublishedWeights(
                 repository=_REPOSITORY, path="gslrm/ckpt_0000000000021125.pt"
             ),
+            outline="mfl_adapt_facelift.gslrm:outline",
         ),
         BaseSpec(
             name="tiny_views",

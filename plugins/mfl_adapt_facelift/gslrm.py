@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mfl_adapt.models.fetched import locate
 from mfl_adapt.models.gslrm.config import PUBLISHED, GSLRMConfig, read_config
-from mfl_adapt.models.gslrm.frozen import FrozenGSLRM, load_gslrm
+from mfl_adapt.models.gslrm.frozen import FrozenGSLRM, load_gslrm, outline_gslrm
 
 from .config import GSLRMBaseConfig
 
@@ -21,6 +21,15 @@ def build_gslrm(config: GSLRMBaseConfig) -> FrozenGSLRM:
     """
     checkpoint, sha256 = _checkpoint(config)
     return load_gslrm(checkpoint, _architecture(config), id=ID, expected_sha256=sha256)
+
+
+def outline(config: GSLRMBaseConfig) -> FrozenGSLRM:
+    """Return the network without weights; no checkpoint need be there.
+
+    Raises:
+        ConfigError: If the configuration file cannot be read or describes no such network.
+    """
+    return outline_gslrm(_architecture(config), id=ID)
 
 
 def _checkpoint(config: GSLRMBaseConfig) -> tuple[Path, str | None]:

@@ -40,3 +40,22 @@ def test_handler_is_given_back() -> None:
     with GracefulStop():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_comes_after_others_have_stopped_passes_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with GracefulStop() as stop:
+        assert stop.agreed([True, False])
+    press_ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        press_ctrl_c()
+
+
+def test_one_that_was_asked_itself_waits_for_nothing_more() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with GracefulStop() as stop:
+        assert not stop.agreed([False, False])
+        press_ctrl_c()
+        assert stop.agreed([stop.requested, False])
+    assert signal.getsignal(signal.SIGINT) is before

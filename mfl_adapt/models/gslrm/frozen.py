@@ -157,6 +157,18 @@ def load_gslrm(
     return FrozenGSLRM(module, id=id, sha256=weights.sha256)
 
 
+def outline_gslrm(config: GSLRMConfig, *, id: str) -> FrozenGSLRM:
+    """Return the network that a configuration describes without weights, to plan its memory.
+
+    Args:
+        config: Architecture.
+        id: Name that the user types.
+    """
+    with torch.device("meta"):
+        module = GSLRM(config)
+    return FrozenGSLRM(module, id=id, sha256="")
+
+
 def load_shipped(name: str, *, id: str) -> FrozenGSLRM:
     """Load a model that ships with the package: ``weights/<name>.safetensors`` and ``.json``.
 

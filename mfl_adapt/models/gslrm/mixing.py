@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mfl_adapt.models.attention import attend
+from mfl_adapt.models.attention import attend, is_on_cpu
 
 # Weights in a piece, 1.6 MB of float32.
 _PIECE = 400_000
@@ -52,7 +52,7 @@ def keeps_weights(qkv: Tensor, d_head: int) -> bool:
     kept = batch * (width // (3 * d_head)) * tokens**2 * qkv.element_size()
     learns = torch.is_grad_enabled() and qkv.requires_grad
     fits = tokens > _SHORT and kept <= _KEPT and qkv.dtype in {torch.float32, torch.bfloat16}
-    return learns and fits and qkv.device.type == "cpu"
+    return learns and fits and is_on_cpu(qkv)
 
 
 class Kept(torch.autograd.Function):

@@ -73,6 +73,11 @@ class Prefix:
         """Return how many items are kept."""
         return len(self._kept)
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory taken so far."""
+        return sum(one.num_bytes for one in self._kept.values())
+
     def of(self, rgb: Tensor, cameras: Cameras, begin: Callable[[Tensor, Cameras], Begun]) -> Begun:
         """Return the prefix of a batch, on its device.
 
