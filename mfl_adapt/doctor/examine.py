@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfl_adapt.data.spread import spread
@@ -121,6 +122,22 @@ def examine_samples(
     ]
     joined = join(reports)
     return Report(joined.findings, {check.name: joined.looked_at[check.name] for check in checks})
+
+
+def examine_source(
+    checks: Sequence[ActiveCheck], source: Path | None, config: Mapping[str, Any] | None = None
+) -> Report:
+    """Run the checks on the files of a dataset, before or after any reader has looked at them.
+
+    Args:
+        checks: What to run; those of other subjects are left out.
+        source: Folder or list of the dataset; None or one that is not there has no files.
+        config: Resolved run configuration as plain data, where there is one.
+    """
+    if source is None or not source.exists():
+        return Report((), {})
+    chosen = [check for check in checks if check.subject == "source"]
+    return examine(chosen, [Facts(config=config, source=source)])
 
 
 def _run(check: ActiveCheck, facts: Facts) -> list[Finding]:

@@ -96,8 +96,8 @@ def write_checkpoint(run: Path, step: int, save: Callable[[Path], object], state
         _sync(target.parent)
     except OSError as error:
         raise StorageError(
-            f"{target}: expected to write a checkpoint, got {_reason(error)}. The checkpoints "
-            "before it are untouched: make room, and go on with "
+            f"{target}: expected to write a checkpoint, got {_reason(error)}. Whatever was "
+            "written before is untouched: make room, and go on with "
             f"mfl-adapt train --resume {run}."
         ) from error
     finally:

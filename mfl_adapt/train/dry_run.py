@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from accelerate.utils import set_seed
 from mfl_adapt import adapter as adapters
 from mfl_adapt.adapter.header import EXTRA, WEIGHTS
 from mfl_adapt.config import LoadedConfig, RunConfig, validate_components
-from mfl_adapt.errors import StorageError, TrainingError
+from mfl_adapt.errors import TrainingError
 from mfl_adapt.evaluate import evaluate_any
 from mfl_adapt.pipeline import OpenData, OpenRun, open_run
 from mfl_adapt.plugin import BaseSpec, BatchViewPolicy, Reconstructor
@@ -29,7 +27,7 @@ from mfl_adapt.train.accelerator import build_accelerator
 from mfl_adapt.train.checkpoints import write_checkpoint
 from mfl_adapt.train.dry_run_record import DryRun, Finish, Pace, Room
 from mfl_adapt.train.fast import fast_training
-from mfl_adapt.train.folder import RunFolder
+from mfl_adapt.train.folder import RunFolder, check_output
 from mfl_adapt.train.guards.watch import check_codes
 from mfl_adapt.train.learner import Learner, open_learner
 from mfl_adapt.train.memory import PeakMemory
@@ -78,6 +76,7 @@ def dry_run(loaded: LoadedConfig, host: PluginHost) -> DryRun:
     validate_components(loaded, host)
     config = loaded.config
     check_codes(config.train.guards)
+    host.observers.run_opening(config=config)
     free = check_output(config.output)
     accelerator = build_accelerator(config.train.device, config.train.precision)
     opened = open_run(loaded, host)
@@ -97,21 +96,6 @@ def dry_run(loaded: LoadedConfig, host: PluginHost) -> DryRun:
             return DryRun.of(session, findings, str(accelerator.device), memory, pace, room, finish)
     finally:
         adapter.remove()
-
-
-def check_output(output: Path) -> int:
-    """Return the bytes that are free where runs are written; the folder need not be there yet.
-
-    Raises:
-        StorageError: If nobody could write there.
-    """
-    there = next(one for one in (output.absolute(), *output.absolute().parents) if one.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise StorageError(
-            f"{output}: expected a folder that can be made and written, got {there}, which "
-            "cannot. Choose another place with --set output=FOLDER."
-        )
-    return shutil.disk_usage(there).free
 
 
 def _watched(opened: OpenRun, watch: Stopwatch) -> OpenRun:

@@ -1,6 +1,7 @@
 """The folder that a run writes: its settings, its log, its pictures, its adapter.
 
-runs/<name>/ holds ``config.yaml``, ``origins.json``, ``environment.json``, ``doctor.json``,
+runs/<name>/ holds ``config.yaml``, ``origins.json``, ``identity.json``, ``environment.json``,
+``doctor.json``,
 ``metrics.jsonl``, ``evaluation.json``, ``samples/``, ``checkpoints/step-N/`` and ``adapter/``;
 where guards found something, also ``guards.jsonl`` and ``guards/``.
 """
@@ -22,6 +23,21 @@ METRICS, FINDINGS = "metrics.jsonl", "guards.jsonl"
 _LOGS = {METRICS: "number", FINDINGS: "step"}
 """Files of one JSON object a line, with the key that holds the step."""
 _PICTURE = re.compile(r"step-(\d+)\b.*\.png")
+
+
+def check_output(output: Path) -> int:
+    """Return the bytes that are free where runs are written; the folder need not be there yet.
+
+    Raises:
+        StorageError: If nobody could write there.
+    """
+    there = next(one for one in (output.absolute(), *output.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{output}: expected a folder that can be made and written, got {there}, which "
+            "cannot. Choose another place with --set output=FOLDER."
+        )
+    return shutil.disk_usage(there).free
 
 
 class RunFolder:

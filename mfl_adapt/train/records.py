@@ -193,7 +193,7 @@ class Recorder:
         """Write the finding of a guard that stops the run, once.
 
         Raises:
-            GuardError: The same again.
+            GuardError: The same again, with the place of what was written.
         """
         try:
             yield
@@ -202,7 +202,8 @@ class Recorder:
                 raise
             for finding in (*self._learner.watch.new_findings(), stopped.finding):
                 self.write_finding(finding, stopped.step)
-            raise
+            evidence = self._run.folder.path / FINDINGS
+            raise GuardError(stopped.finding, stopped.step, evidence) from stopped
 
     def _draw_evidence(self, finding: Finding, step: int) -> str | None:
         name = f"guards/step-{step:06d}-{finding.code}.png"

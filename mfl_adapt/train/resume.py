@@ -12,8 +12,10 @@ from mfl_adapt.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    MflAdaptError,
     TrainingError,
 )
+from mfl_adapt.files import read_json
 
 if TYPE_CHECKING:
     from mfl_adapt.pipeline import OpenRun
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONFIG, FINISHED = "config.yaml", "evaluation.json"
+CONFIG, IDENTITY, FINISHED = "config.yaml", "identity.json", "evaluation.json"
 
 # What may change when a run goes on: names, places and what is shown. Data and weights are
 # compared by their hashes, so that they may lie elsewhere.
@@ -53,6 +55,27 @@ def find_run(path: Path) -> Path:
             f"evaluated. Its adapter is in {path / 'adapter'}; begin a new run to train longer."
         )
     return path / CONFIG
+
+
+def read_identity(run: Path) -> dict[str, Any]:
+    """Return what ``identify`` said when a run began.
+
+    Raises:
+        TrainingError: If that is not there, or damaged.
+    """
+    try:
+        found = read_json(run / IDENTITY)
+    except MflAdaptError as error:
+        raise TrainingError(
+            f"train.resume: expected a checkpoint in {run}, or {IDENTITY} of a run that has none "
+            f"yet, got {error} Begin a new run."
+        ) from error
+    if not isinstance(found, dict):
+        raise TrainingError(
+            f"{run / IDENTITY}: expected what the run was made from, got something else. Begin a "
+            "new run."
+        )
+    return found
 
 
 def identify(opened: OpenRun) -> dict[str, Any]:

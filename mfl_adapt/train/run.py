@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,14 @@ from mfl_adapt.config import (
     to_plain,
     validate_components,
 )
-from mfl_adapt.doctor import Report, build_checks, examine_samples, to_json
+from mfl_adapt.doctor import (
+    Report,
+    build_checks,
+    examine_samples,
+    examine_source,
+    join,
+    to_json,
+)
 from mfl_adapt.errors import TrainingError
 from mfl_adapt.evaluate import Evaluation
 from mfl_adapt.pipeline import OpenRun, open_run
@@ -31,14 +38,22 @@ from mfl_adapt.train.checkpoints import Checkpoint, read_newest
 from mfl_adapt.train.claim import claim
 from mfl_adapt.train.environment import environment
 from mfl_adapt.train.evidence import measure_run, passport
-from mfl_adapt.train.folder import RunFolder, to_text
+from mfl_adapt.train.folder import RunFolder, check_output, to_text
 from mfl_adapt.train.guards.watch import check_codes
 from mfl_adapt.train.launched import report as report_to_launcher
 from mfl_adapt.train.learner import check_memories
 from mfl_adapt.train.loop import train
 from mfl_adapt.train.processes import Processes, check_batch, check_the_same, open_processes
 from mfl_adapt.train.records import Step
-from mfl_adapt.train.resume import FINISHED, check_same, deciding, find_run, identify
+from mfl_adapt.train.resume import (
+    FINISHED,
+    IDENTITY,
+    check_same,
+    deciding,
+    find_run,
+    identify,
+    read_identity,
+)
 from mfl_adapt.train.session import Session
 
 log = logging.getLogger(__name__)
@@ -104,6 +119,7 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
             if processes.is_main:
                 held.enter_context(claim(config.resume))
             loaded = _without_resume(loaded)
+        processes.on_main(lambda: _refuse_early(loaded, host))
         opened = _open_in_turn(loaded, host, processes)
         check_memories(opened, processes.count)
         findings = processes.on_main(lambda: examine(opened))
@@ -111,6 +127,18 @@ def run_training(loaded: LoadedConfig, host: PluginHost, listener: Listener) -> 
         if config.resume is None and processes.is_main:
             held.enter_context(claim(session.folder.path))
         return _train(session, accelerator, findings, listener)
+
+
+def _refuse_early(loaded: LoadedConfig, host: PluginHost) -> None:
+    """Look for what would stop a run later, before anything is read.
+
+    Raises:
+        StorageError: If its folder could not be written.
+        MflAdaptError: If a plugin refuses it.
+    """
+    if loaded.config.train.resume is None:
+        check_output(loaded.config.output)
+    host.observers.run_opening(config=loaded.config)
 
 
 def _open_in_turn(loaded: LoadedConfig, host: PluginHost, processes: Processes) -> OpenRun:
@@ -140,7 +168,7 @@ def _open_session(
         return Session(opened, adapter, RunFolder.of_another(path), identity, checkpoint, processes)
     checkpoint = None if resumed is None else _read_same(resumed, identity)
     if resumed is None:
-        folder = start_folder(loaded, findings)
+        folder = start_folder(loaded, findings, identity)
     else:
         folder = RunFolder.reopen(resumed)
         folder.rewind(0 if checkpoint is None else checkpoint.step)
@@ -171,7 +199,7 @@ def _train(
 
 
 def examine(opened: OpenRun) -> Report:
-    """Run the checks over the data; a broken law stops the run unless it is forced.
+    """Run the checks over the data and their files; a broken law stops the run unless it is forced.
 
     Raises:
         CheckError: If a law is broken.
@@ -179,19 +207,23 @@ def examine(opened: OpenRun) -> Report:
     data, force = opened.data, opened.config.train.force
     plain = to_plain(opened.config)
     checks = build_checks(opened.host)
-    report = examine_samples(checks, data.samples, data.contract, plain, split=data.sides)
+    report = join([
+        examine_source(checks, opened.config.data.path, plain),
+        examine_samples(checks, data.samples, data.contract, plain, split=data.sides),
+    ])
     report.raise_for_laws(force=force)
     if report.laws:
         log.warning("doctor: %d broken laws, ignored because of train.force", len(report.laws))
     return report
 
 
-def start_folder(loaded: LoadedConfig, findings: Report) -> RunFolder:
+def start_folder(loaded: LoadedConfig, findings: Report, identity: Mapping[str, Any]) -> RunFolder:
     """Make the run folder with everything that is known before the first step."""
     config = loaded.config
     files = {
         "config.yaml": dump_config(config),
         "origins.json": to_text(_origins(loaded)),
+        IDENTITY: to_text(identity),
         "environment.json": to_text(environment()),
         "doctor.json": to_text(to_json(findings) | {"forced": config.train.force}),
     }
@@ -217,6 +249,7 @@ def _read_same(run: Path, identity: dict[str, Any]) -> Checkpoint | None:
     """Read the newest sound checkpoint of a run, made from what is here now."""
     checkpoint = read_newest(run)
     if checkpoint is None:
+        check_same(read_identity(run), identity, run)
         log.info("resume: %s has no checkpoint yet; it begins with its first step", run)
         return None
     check_same(checkpoint.state.plain["identity"], identity, run)

@@ -10,7 +10,7 @@ import html
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mfl_adapt.plugin import hookimpl
 from mfl_adapt_trackers.follower import Follower, Start
@@ -53,7 +53,7 @@ class Wandb:
             id=start.key,
             name=start.folder.name,
             config=dict(start.config),
-            mode=mode,
+            mode=cast("Any", mode),
             resume=None if start.is_new else "allow",
             # Offline there is nothing to be said; online the user wants to see the address.
             settings=wandb.Settings(**_PRIVATE, silent=is_offline),

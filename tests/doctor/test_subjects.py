@@ -48,7 +48,5 @@ def test_words(tmp_path, monkeypatch):
         "data",
         "config",
     ]
-    with pytest.raises(
-        ConfigError, match=r"^gone: expected a dataset, an adapter"
-    ):
+    with pytest.raises(ConfigError, match=r"^gone: expected a dataset, an adapter"):
         tell_kind("gone")

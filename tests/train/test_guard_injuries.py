@@ -48,6 +48,7 @@ def findings(small_run, tmp_path):
         shown = [found.code for step in listener.steps for found in step.findings]
         if stops:
             assert caught.value.finding.code == rows[-1]["code"]
+            assert str(caught.value).endswith(f" What it saw is in {path}.")
             shown.append(caught.value.finding.code)
         assert shown == [row["code"] for row in rows]
         for row in rows:

@@ -162,6 +162,18 @@ def test_a_run_without_a_checkpoint_begins_anew(broken, whole, caplog):
     assert "has no checkpoint yet" in caplog.text
 
 
+def test_a_run_without_a_checkpoint_keeps_to_its_settings(broken):
+    shutil.rmtree(broken / "checkpoints")
+    with pytest.raises(ConfigError, match=r"config\.train\.lr: 0\.003 then, 0\.5 here"):
+        go_on(broken, "train.lr=0.5")
+    (broken / "identity.json").write_text("[]")
+    with pytest.raises(TrainingError, match=r"identity\.json: expected what the run was made from"):
+        go_on(broken)
+    (broken / "identity.json").unlink()
+    with pytest.raises(TrainingError, match=r"expected a checkpoint in .*, or identity\.json of a"):
+        go_on(broken)
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

@@ -13,11 +13,23 @@ from peft import PeftModel
 from silent import Silent
 
 from mfl_adapt import adapter as adapters
-from mfl_adapt.errors import AdapterError, CheckError, ConfigError, DataError, TrainingError
+from mfl_adapt.config import claim_slots, load_config
+from mfl_adapt.data import write_dataset
+from mfl_adapt.errors import (
+    AdapterError,
+    CheckError,
+    ConfigError,
+    DataError,
+    StorageError,
+    TrainingError,
+)
 from mfl_adapt.images import load_picture
 from mfl_adapt.pipeline import load_base
+from mfl_adapt.plugin.registry import load_plugins
+from mfl_adapt.synth import render_sample
 from mfl_adapt.train import run as run_module
 from mfl_adapt.train.loop import Trained
+from mfl_adapt.train.run import run_training
 
 
 def test_a_run_leaves_the_folder_of_the_design(small_run):
@@ -27,7 +39,7 @@ def test_a_run_leaves_the_folder_of_the_design(small_run):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.yaml", "environment.json", "doctor.json", "metrics.jsonl", "evaluation.json",
-        "samples", "checkpoints", "adapter", "origins.json",
+        "samples", "checkpoints", "adapter", "origins.json", "identity.json",
     }  # fmt: skip
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["number"] for row in rows] == [1, 2, 3]
@@ -184,6 +196,30 @@ def test_a_broken_law_stops_the_run_unless_forced(small_run, monkeypatch):
     folder = small_run("train.force=true", "train.steps=1").session.folder.path
     report = json.loads((folder / "doctor.json").read_text())
     assert (report["forced"], report["passed"]) == (True, False)
+
+
+def test_a_broken_law_in_the_files_of_a_dataset_stops_the_run(tmp_path):
+    folder = tmp_path / "mice"
+    write_dataset([render_sample("mice", k, size=64, num_views=6) for k in range(4)], folder)
+    (folder / "data_all.txt").write_text("nobody\n")
+    loaded = load_config(
+        "facelift-sample",
+        overrides=["data.split.by=order", "train.steps=1", f"output={tmp_path / 'runs'}"],
+        flags={"data.path": str(folder)},
+    )
+    host = load_plugins(loaded.config.plugins)
+    with pytest.raises(CheckError, match=r"expected no broken law, got .*MFL052"):
+        run_training(claim_slots(loaded, host), host, Silent())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_that_nobody_can_write_is_refused_before_anything_is_read(
+    small_run, tmp_path, monkeypatch
+):
+    (tmp_path / "runs").write_text("no folder")
+    monkeypatch.setattr(run_module, "open_run", lambda *_: pytest.fail("something was read"))
+    with pytest.raises(StorageError, match=r"expected a folder that can be made and written, got"):
+        small_run()
 
 
 @pytest.mark.parametrize(
