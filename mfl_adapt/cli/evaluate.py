@@ -48,8 +48,8 @@ def evaluate(
 
     from mfl_adapt.evaluate.stored_scores import check_run
 
-    check_run(run)
     chosen = read_adapters(adapters or [str(run / "adapter")])
+    check_run(run)
     flags = {
         "data.path": None if data is None else str(data),
         "evaluate.home": None if home is None else str(home),

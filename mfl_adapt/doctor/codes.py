@@ -109,7 +109,11 @@ CODES = {
     ),
     "MFL029": Code("a negative loss", "Compute the term in float32."),
     "MFL032": Code("a mask of nothing or of everything", "Make the mask again, and look at it."),
-    "MFL036": Code("few moments", "Take frames from all of the recording, and of all animals."),
+    "MFL036": Code(
+        "few moments",
+        "Take frames from all of the recording, and of all animals.",
+        "A dataset that is too small to keep something for validation is refused.",
+    ),
     "MFL037": Code("two views with one camera", "Look where the poses are written."),
     "MFL039": Code(
         "settings for another kind of base",

@@ -31,11 +31,12 @@ def check_output(output: Path) -> int:
     Raises:
         StorageError: If nobody could write there.
     """
-    there = next(one for one in (output.absolute(), *output.absolute().parents) if one.exists())
+    there = next((one for one in (output, *output.parents) if one.exists()), Path())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "may not be written" if there.is_dir() else "is no folder"
         raise StorageError(
-            f"{output}: expected a folder that can be made and written, got {there}, which "
-            "cannot. Choose another place with --set output=FOLDER."
+            f"output: expected a folder that can be made and written, got {output}, as {there} "
+            f"{reason}. Choose another place with --set output=FOLDER."
         )
     return shutil.disk_usage(there).free
 

@@ -44,8 +44,8 @@ def test_a_full_disk_is_known_before_the_first_step(empty_folder):
     last = done.stderr.splitlines()[-1]
     assert last.startswith(
         "error: runs/quickstart/checkpoints/step-0: expected to write a checkpoint, got File too "
-        "large. The checkpoints before it are untouched: make room, and go on with mfl-adapt train "
-        "--resume runs/quickstart."
+        "large. Whatever was written before is untouched: make room, and go on with mfl-adapt "
+        "train --resume runs/quickstart."
     )
     assert "Traceback" not in done.stderr
     left = files(empty_folder)
@@ -69,8 +69,8 @@ def test_output_that_is_a_file(empty_folder):
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == (
-        "error: taken/quickstart: expected to make a folder, got Not a directory. "
-        "Choose another place with --set output=FOLDER."
+        "error: output: expected a folder that can be made and written, got taken, as taken is no "
+        "folder. Choose another place with --set output=FOLDER."
     )
     assert files(empty_folder) == ["taken"]
 
@@ -83,7 +83,7 @@ def test_output_that_is_not_writable(empty_folder):
         program(*train("output=closed")), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "closed/quickstart: expected to make a folder, got Permission" in done.stderr
+    assert "can be made and written, got closed, as closed may not be written" in done.stderr
 
 
 @pytest.mark.usefixtures("finished_run")

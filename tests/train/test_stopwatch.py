@@ -95,18 +95,23 @@ def test_nothing_is_rendered_where_views_are_made():
 
 def test_threads_are_averaged():
     watch = Clock()
+    # A thread that has ended gives its number to the next one, so both stay until both are done.
+    both = threading.Barrier(3)
     with watch.step():
         for seconds in (2.0, 4.0):
+            worked = threading.Event()
 
-            def work(seconds=seconds):
+            def work(seconds=seconds, worked=worked):
                 watch.time = 1.0
                 watch.mark("network")
                 watch.time = 1.0 + seconds
                 watch.mark("network done")
+                worked.set()
+                both.wait()
 
-            thread = threading.Thread(target=work)
-            thread.start()
-            thread.join()
+            threading.Thread(target=work).start()
+            worked.wait()
+        both.wait()
         watch.time = 6.0
         watch.forward_done()
         watch.backward_done()

@@ -27,7 +27,7 @@ def test_a_run_leaves_the_folder_of_the_design(views_run, fresh_model):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.yaml", "environment.json", "doctor.json", "metrics.jsonl", "evaluation.json",
-        "samples", "checkpoints", "adapter", "origins.json",
+        "samples", "checkpoints", "adapter", "origins.json", "identity.json",
     }  # fmt: skip
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [set(row["parts"]) for row in rows] == [{"facelift_loss.min_snr"}] * 2
