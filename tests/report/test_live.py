@@ -89,6 +89,7 @@ def test_the_slider_says_why_a_set_cannot_be_shown(tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_page_shows_the_gaussians(tmp_path):
     pytest.importorskip("viser", reason="needs the extra 'view'")
     # viser leaves out what lies at z = 0 exactly.
