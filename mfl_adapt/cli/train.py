@@ -97,12 +97,29 @@ def train(
         loaded, host = open_config(
             source or "quickstart", overrides=overrides, plugins=plugins, flags=flags
         )
+        _look_at_paths(loaded)
         if launch is not None and launch_processes(words, launch, loaded):
             return
         if rehearse:
             _rehearse(loaded, host, as_json=as_json)
             return
         _train(loaded, host)
+
+
+def _look_at_paths(loaded: LoadedConfig) -> None:
+    """Say of a mistyped path what is wrong with it, and not only when torch is loaded.
+
+    Raises:
+        DataError: If there are no such data.
+        TrainingError: If there is no such run.
+    """
+    from mfl_adapt.config import find_missing_data
+    from mfl_adapt.train.resume import find_run
+
+    for problem in find_missing_data(loaded.config):
+        raise problem
+    if loaded.config.train.resume is not None:
+        find_run(loaded.config.train.resume)
 
 
 def _train(loaded: LoadedConfig, host: PluginHost) -> None:

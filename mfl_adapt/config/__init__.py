@@ -7,6 +7,7 @@ from mfl_adapt.config.idle import IDLE_KEYS, LOCATIONS, is_below
 from mfl_adapt.config.layers import Keys, Layer, Origin
 from mfl_adapt.config.loading import LoadedConfig, load_config, load_recorded
 from mfl_adapt.config.models import LossSchedule, LossTerm, RunConfig
+from mfl_adapt.config.places import find_missing_data
 from mfl_adapt.config.presets import Preset, list_presets, presets_folder
 from mfl_adapt.config.recorded import is_shortened, shorten_paths
 
@@ -24,6 +25,7 @@ __all__ = [
     "claim_slots",
     "describe_origins",
     "dump_config",
+    "find_missing_data",
     "is_below",
     "is_shortened",
     "list_presets",

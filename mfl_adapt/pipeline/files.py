@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from mfl_adapt.chain import paths_in
 from mfl_adapt.checks import check_settings
-from mfl_adapt.config import LoadedConfig
+from mfl_adapt.config import LoadedConfig, find_missing_data
 from mfl_adapt.config.components import sections
-from mfl_adapt.errors import CheckpointError, DataError, MflAdaptError
+from mfl_adapt.errors import CheckpointError, MflAdaptError
 from mfl_adapt.models.fetched import WEIGHTS, find_folder, locate
 from mfl_adapt.pipeline.prompt_files import judge_prompts
 from mfl_adapt.plugin import BaseSpec, ComponentConfig
@@ -80,15 +80,7 @@ def find_problems(loaded: LoadedConfig, host: PluginHost) -> Iterator[MflAdaptEr
         One error per file: ``DataError`` for the dataset, ``ShapeError`` and ``RangeError`` for
         prompt embeddings that do not fit, and ``CheckpointError`` for all others.
     """
-    for key, path in (
-        ("data.path", loaded.config.data.path),
-        ("evaluate.home", loaded.config.evaluate.home),
-    ):
-        if path is not None and not path.exists():
-            yield DataError(
-                f"{key}: expected an existing file or folder, got {path}. Check the path.",
-                code="MFL041",
-            )
+    yield from find_missing_data(loaded.config)
     try:
         files = [*find_files(loaded, host)]
     except CheckpointError as error:  # weights that were never fetched

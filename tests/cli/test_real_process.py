@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_a_missing_dataset_is_one_line(empty_folder):
     assert done.stderr == (
         "error: data.path: expected an existing file or folder, got gone. Check the path.\n"
     )
+
+
+@pytest.mark.parametrize("setting", ["data.path", "evaluate.home", "train.resume"])
+def test_a_mistyped_path_is_told_before_torch_is_loaded(empty_folder, setting):
+    code = (
+        "import sys; from mfl_adapt.cli.app import main; sys.argv = "
+        f"['mfl-adapt', 'train', 'facelift-sample', '--set', '{setting}=gone']\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "False\n")
+    assert done.stderr.startswith(f"error: {setting}: expected ")
 
 
 def test_output_that_is_a_file(empty_folder):
