@@ -22,20 +22,16 @@ from mfl_adapt.config import RunConfig
 from mfl_adapt.data.collate import collate
 from mfl_adapt.errors import DataError
 from mfl_adapt.evaluate.evaluation import Evaluation
+from mfl_adapt.evaluate.gain import Gain
 from mfl_adapt.evaluate.groups import Kind, is_of_views, trained_cameras
 from mfl_adapt.evaluate.held_out import Maker, Measures, measure, to_scores
-from mfl_adapt.evaluate.intervals import FEW_SCENES, Interval
+from mfl_adapt.evaluate.intervals import FEW_SCENES
 from mfl_adapt.evaluate.kinds import build_maker
 from mfl_adapt.evaluate.scores import (
     MODELS,
     PerScene,
     Scores,
-    average,
     count,
-    find_intervals,
-    gain_db,
-    number_or_none,
-    rows_to_json,
     to_brackets,
 )
 from mfl_adapt.pipeline import OpenData
@@ -44,7 +40,7 @@ from mfl_adapt.types import Cameras, Sample, ViewSplit
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Gain):
     """One camera, session or animal.
 
     Attributes:
@@ -57,34 +53,9 @@ class Group:
     seen: bool
     per_scene: PerScene
 
-    @property
-    def scenes(self) -> int:
-        """Number of scenes."""
-        return len(self.per_scene["adapted"])
-
-    @property
-    def rows(self) -> dict[str, Scores]:
-        """Means over scenes by predictor."""
-        return average(self.per_scene)
-
-    @property
-    def interval_db(self) -> Interval | None:
-        """Interval of the gain in foreground PSNR; None from too few scenes."""
-        if self.scenes < FEW_SCENES:
-            return None
-        return find_intervals(self.per_scene).get("gain", {}).get("foreground_psnr_db")
-
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        interval = self.interval_db
-        return {
-            "name": self.name,
-            "seen_in_training": self.seen,
-            "scenes": self.scenes,
-            "scores": rows_to_json(self.rows),
-            "gain_over_base_foreground_db": number_or_none(gain_db(self.rows)),
-            "gain_interval_db": None if interval is None else list(interval),
-        }
+        return {"name": self.name, "seen_in_training": self.seen} | self.scores_to_json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +88,11 @@ class LeaveOneOut:
             note = f"  training saw this {self.kind}" if one.seen else ""
             lines.append(
                 f"{one.name:<{wide}}  {one.scenes:>6}  {before:>8.2f} dB  {after:>6.2f} dB  "
-                f"{gain_db(one.rows):+.2f} dB{to_brackets(one.interval_db, signed=True)}{note}"
+                f"{one.gain_db:+.2f} dB{to_brackets(one.interval_db, signed=True)}{note}"
             )
         if len(self.groups) > 1:
-            worst = min(self.groups, key=lambda one: gain_db(one.rows))
-            lines.append(f"least gain: {gain_db(worst.rows):+.2f} dB, {self.kind} {worst.name}")
+            worst = min(self.groups, key=lambda one: one.gain_db)
+            lines.append(f"least gain: {worst.gain_db:+.2f} dB, {self.kind} {worst.name}")
         few = sum(one.scenes < FEW_SCENES for one in self.groups)
         if few:
             lines.append(

@@ -16,16 +16,13 @@ import numpy as np
 from mfl_adapt.config import is_below
 from mfl_adapt.errors import DataError
 from mfl_adapt.evaluate.causes import find_causes
+from mfl_adapt.evaluate.gain import Gain
 from mfl_adapt.evaluate.intervals import FEW_SCENES, Interval, bootstrap_means
 from mfl_adapt.evaluate.scores import (
     MODELS,
-    Scores,
-    average,
+    PerScene,
     count,
-    find_intervals,
-    gain_db,
     number_or_none,
-    rows_to_json,
     to_brackets,
 )
 from mfl_adapt.evaluate.stored_scores import StoredScores
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOutRun:
+class LeftOutRun(Gain):
     """One training, and what it did without.
 
     Attributes:
@@ -46,41 +43,11 @@ class LeftOutRun:
 
     group: str
     run: str
-    per_scene: Mapping[str, Mapping[str, Scores]]
-
-    @property
-    def scenes(self) -> int:
-        """Number of scenes."""
-        return len(self.per_scene["adapted"])
-
-    @property
-    def rows(self) -> dict[str, Scores]:
-        """Means over scenes by predictor."""
-        return average(self.per_scene)
-
-    @property
-    def gain_db(self) -> float:
-        """Foreground PSNR above the frozen base."""
-        return gain_db(self.rows)
-
-    @property
-    def interval_db(self) -> Interval | None:
-        """Interval of that gain over scenes; None from too few of them."""
-        if self.scenes < FEW_SCENES:
-            return None
-        return find_intervals(self.per_scene).get("gain", {}).get("foreground_psnr_db")
+    per_scene: PerScene
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        interval = self.interval_db
-        return {
-            "name": self.group,
-            "run": self.run,
-            "scenes": self.scenes,
-            "scores": rows_to_json(self.rows),
-            "gain_over_base_foreground_db": number_or_none(self.gain_db),
-            "gain_interval_db": None if interval is None else list(interval),
-        }
+        return {"name": self.group, "run": self.run} | self.scores_to_json()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,17 +19,14 @@ from mfl_adapt.config.models import Data
 from mfl_adapt.data import PreparedDataset, SlotViews, Split
 from mfl_adapt.errors import DataError, MflAdaptError
 from mfl_adapt.evaluate.asked_home import in_words_of_home
+from mfl_adapt.evaluate.gain import Gain
 from mfl_adapt.evaluate.held_out import measure_scenes, to_per_scene
-from mfl_adapt.evaluate.intervals import FEW_SCENES, Interval
+from mfl_adapt.evaluate.intervals import FEW_SCENES
 from mfl_adapt.evaluate.kinds import build_maker
 from mfl_adapt.evaluate.scores import (
     MODELS,
     PerScene,
-    Scores,
-    average,
     count,
-    find_intervals,
-    gain_db,
     number_or_none,
     to_brackets,
 )
@@ -41,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Gain):
     """What an adapter costs on data of the kind that its base was trained on.
 
     Attributes:
@@ -54,28 +51,6 @@ class Retention:
     per_scene: PerScene = field(default_factory=dict)
     reason: str = ""
 
-    @property
-    def rows(self) -> dict[str, Scores]:
-        """Means over scenes by predictor."""
-        return average(self.per_scene)
-
-    @property
-    def scenes(self) -> int:
-        """Number of scenes."""
-        return len(self.per_scene.get("adapted", {}))
-
-    @property
-    def change_db(self) -> float:
-        """Foreground PSNR of the adapted model above the frozen base; mostly negative."""
-        return gain_db(self.rows)
-
-    @property
-    def interval_db(self) -> Interval | None:
-        """Interval of that change; None from so few scenes that it would be no 95 %."""
-        if self.scenes < FEW_SCENES:
-            return None
-        return find_intervals(self.per_scene).get("gain", {}).get("foreground_psnr_db")
-
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values: the scores, or the reason why there are none."""
         if self.reason:
@@ -84,7 +59,7 @@ class Retention:
             "domain": self.domain,
             "scenes": self.scenes,
             **{name: scores.to_json() for name, scores in self.rows.items()},
-            "change_foreground_db": number_or_none(self.change_db),
+            "change_foreground_db": number_or_none(self.gain_db),
             "change_interval_db": None if self.interval_db is None else list(self.interval_db),
         }
 
@@ -96,7 +71,7 @@ class Retention:
         few = "; too few scenes to decide" if self.scenes < FEW_SCENES else ""
         return (
             f"base's own domain ({self.domain}, {count(self.scenes, 'scene')}): "
-            f"foreground {before:.2f} -> {after:.2f} dB with the adapter, {self.change_db:+.2f} dB"
+            f"foreground {before:.2f} -> {after:.2f} dB with the adapter, {self.gain_db:+.2f} dB"
             f"{to_brackets(self.interval_db, signed=True)}{few}"
         )
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from mfl_adapt.errors import PluginError
 from mfl_adapt.files import write_atomically
+from mfl_adapt.plugin import hookimpl
 from mfl_adapt.plugin.discovery import Candidate, isolated
 from mfl_adapt_trackers.news import News, RunLog
 
@@ -65,7 +66,7 @@ class Tracker(Protocol):
 
 
 class Follower:
-    """Brings what is new in a run folder to a tracker.
+    """Brings what is new in a run folder to a tracker; its hooks are those of the tracker's module.
 
     An error of the tracker at the start stops the run, which has cost nothing yet. A later one
     is told once, and the run goes on without it: what it would have shown is in the run folder.
@@ -83,7 +84,8 @@ class Follower:
         self._followed: _Followed | None = None
         self._waits_for_exit = False
 
-    def opening(self) -> None:
+    @hookimpl
+    def run_opening(self) -> None:
         """Import the package, and say how to install it.
 
         Raises:
@@ -98,14 +100,15 @@ class Follower:
                 f'Run: pip install "mfl-adapt[{self._name}]", or add --plugins -{self._name}.'
             ) from error
 
-    def started(self, run: Any) -> None:
+    @hookimpl
+    def run_started(self, run: Any) -> None:
         """Begin to follow a run, or go on with it.
 
         Raises:
             PluginError: If the package is missing, or the tracker cannot begin.
         """
         self._abandon()
-        self.opening()
+        self.run_opening()
         try:
             with self._guarded("starting"):
                 self._followed = self._follow(run)
@@ -116,18 +119,28 @@ class Follower:
             atexit.register(self._abandon)
             self._waits_for_exit = True
 
-    def looked(self, run: Any) -> None:
-        """Bring over what is new."""
-        followed = self._of(run)
-        if followed is not None:
-            self._try("writing", followed.bring)
+    @hookimpl
+    def step_finished(self, run: Any) -> None:
+        """Bring over what the step left."""
+        self._look(run)
 
-    def finished(self, run: Any) -> None:
+    @hookimpl
+    def checkpoint_saved(self, run: Any) -> None:
+        """Bring over what is left of the step that the checkpoint holds."""
+        self._look(run)
+
+    @hookimpl
+    def run_finished(self, run: Any) -> None:
         """Bring over the rest, with scores and model card, and close."""
         followed = self._of(run)
         if followed is not None:
             self._try("finishing", followed.end)
             self._followed = None
+
+    def _look(self, run: Any) -> None:
+        followed = self._of(run)
+        if followed is not None:
+            self._try("writing", followed.bring)
 
     def _follow(self, run: Any) -> _Followed:
         """Open the tracker."""

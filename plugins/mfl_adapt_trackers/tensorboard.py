@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mfl_adapt.images import load_picture
-from mfl_adapt.plugin import hookimpl
 from mfl_adapt_trackers.follower import Follower, Start
 from mfl_adapt_trackers.news import News
 
@@ -49,33 +47,8 @@ class TensorBoard:
 
 
 _follower = Follower("tensorboard", TensorBoard)
-
-
-@hookimpl
-def run_opening() -> None:
-    """Look for the package before anything is read."""
-    _follower.opening()
-
-
-@hookimpl
-def run_started(run: Any) -> None:
-    """Open an event file."""
-    _follower.started(run)
-
-
-@hookimpl
-def step_finished(run: Any) -> None:
-    """Write what the step left."""
-    _follower.looked(run)
-
-
-@hookimpl
-def checkpoint_saved(run: Any, path: Path) -> None:
-    """Write what is left of the step that the checkpoint holds."""
-    _follower.looked(run)
-
-
-@hookimpl
-def run_finished(run: Any) -> None:
-    """Write scores and model card, and close the file."""
-    _follower.finished(run)
+run_opening = _follower.run_opening
+run_started = _follower.run_started
+step_finished = _follower.step_finished
+checkpoint_saved = _follower.checkpoint_saved
+run_finished = _follower.run_finished

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-from mfl_adapt.plugin import hookimpl
 from mfl_adapt_trackers.follower import Follower, Start
 from mfl_adapt_trackers.news import News
 
@@ -57,33 +55,8 @@ class Trackio:
 
 
 _follower = Follower("trackio", Trackio)
-
-
-@hookimpl
-def run_opening() -> None:
-    """Look for the package before anything is read."""
-    _follower.opening()
-
-
-@hookimpl
-def run_started(run: Any) -> None:
-    """Begin a run of trackio."""
-    _follower.started(run)
-
-
-@hookimpl
-def step_finished(run: Any) -> None:
-    """Log what the step left."""
-    _follower.looked(run)
-
-
-@hookimpl
-def checkpoint_saved(run: Any, path: Path) -> None:
-    """Log what is left of the step that the checkpoint holds."""
-    _follower.looked(run)
-
-
-@hookimpl
-def run_finished(run: Any) -> None:
-    """Log scores and model card, and finish."""
-    _follower.finished(run)
+run_opening = _follower.run_opening
+run_started = _follower.run_started
+step_finished = _follower.step_finished
+checkpoint_saved = _follower.checkpoint_saved
+run_finished = _follower.run_finished

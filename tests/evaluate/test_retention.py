@@ -79,7 +79,7 @@ def test_scores_by_hand_with_the_adapter_on_and_off():
         assert one.psnr_db == pytest.approx(float(psnr(rgb, target).mean()), abs=1e-4)
         inside = foreground_psnr(rgb, target, mask)
         assert one.foreground_psnr_db == pytest.approx(float(inside.mean()), abs=1e-4)
-    assert abs(found.change_db) > 0.1  # otherwise on and off could not be told apart
+    assert abs(found.gain_db) > 0.1  # otherwise on and off could not be told apart
     assert found.interval_db is None  # of one scene, nothing can be said about others
     written = found.to_json()
     assert written["scenes"] == 1
@@ -93,7 +93,7 @@ def test_a_record_by_hand():
         return {"a": Scores(value, value, 0.5, 0.9), "b": Scores(value, value + 2, 0.5, 0.9)}
 
     found = Retention("heads", {"frozen base": scores(20.0), "adapted": scores(18.5)})
-    assert found.change_db == -1.5
+    assert found.gain_db == -1.5
     assert found.interval_db is None  # an interval from two scenes is no 95 %
     assert found.to_text() == (
         "base's own domain (heads, 2 scenes): foreground 21.00 -> 19.50 dB with the adapter, "
@@ -174,7 +174,7 @@ def test_a_dataset_of_ones_own(base, tmp_path):
     assert (name, len(data.samples)) == ("my heads", 2)
     found = measure_retention(base, NoAdapter(), config, host)
     assert found.rows["adapted"].foreground_psnr_db > 18
-    assert found.change_db == 0
+    assert found.gain_db == 0
 
 
 def test_a_base_that_makes_views_gets_heads_in_its_slots():

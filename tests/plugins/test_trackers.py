@@ -86,6 +86,8 @@ def hooks(monkeypatch, at_exit):
         module = import_module(f"mfl_adapt_trackers.{name}")
         follower = Follower(name, getattr(module, CLASSES[name]))
         monkeypatch.setattr(module, "_follower", follower)
+        for hook in [name for name in vars(module) if hasattr(follower, name)]:
+            monkeypatch.setattr(module, hook, getattr(follower, hook))
         manager = new_manager()
         manager.register(module)
         manager.check_pending()
